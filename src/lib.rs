@@ -1,0 +1,5 @@
+//! `gw`: an API gateway whose configuration is a small typed language.
+
+pub mod diagnostic;
+pub mod source;
+pub mod syntax;

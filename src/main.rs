@@ -1,0 +1,3 @@
+//! The `gw` binary.
+
+fn main() {}
