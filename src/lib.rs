@@ -1,5 +1,6 @@
 //! `gw`: an API gateway whose configuration is a small typed language.
 
 pub mod diagnostic;
+pub mod model;
 pub mod source;
 pub mod syntax;

@@ -1,0 +1,8 @@
+//! What a program says: declarations, statements and expressions with their places, before names are resolved.
+//!
+//! `lower` turns syntax trees into [`ast::Program`]; [`crate::check`] resolves and types it.
+
+pub mod ast;
+pub mod cursor;
+pub mod types;
+pub mod value;
