@@ -1,6 +1,8 @@
 //! `gw`: an API gateway whose configuration is a small typed language.
 
+pub mod cli;
 pub mod diagnostic;
 pub mod model;
+pub mod load;
 pub mod source;
 pub mod syntax;

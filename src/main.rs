@@ -1,3 +1,7 @@
 //! The `gw` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gw::cli::main()
+}

@@ -1,6 +1,23 @@
 //! The registry of codes. A code is never reused, not even after it is gone.
 //!
-//! A row is a code, its severity and its title; its page is `docs/src/errors/CODE.md`.
+//! A row is a code, its severity and its title. Its page is `docs/src/errors/CODE.md`, which
+//! must be added together with the row (the crate does not compile without it):
+//!
+//! ````text
+//! # E0312: an upstream that is not declared
+//!
+//! What it means, in two or three sentences.
+//!
+//! ## Example
+//!
+//! ```gw,fails
+//! a whole program that has exactly this one mistake
+//! ```
+//!
+//! ## What to do
+//!
+//! What an experienced colleague would do, with the corrected text.
+//! ````
 
 use super::Severity;
 
@@ -29,6 +46,13 @@ macro_rules! codes {
             pub fn title(self) -> &'static str {
                 match self { $(Code::$code => $title),* }
             }
+
+            /// Its page: Markdown.
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$code => include_str!(concat!("../../docs/src/errors/", stringify!($code), ".md"))),*
+                }
+            }
         }
     };
 }
@@ -52,6 +76,13 @@ codes! {
     // E08: authentication (check/)
     // E09: invariants, and what is not supported yet
     // W…: warnings, in the same hundreds
+}
+
+impl Code {
+    /// The code of a name such as `E0312`, in upper or lower case.
+    pub fn from_name(name: &str) -> Option<Code> {
+        Code::ALL.iter().copied().find(|code| code.name().eq_ignore_ascii_case(name))
+    }
 }
 
 impl std::fmt::Display for Code {

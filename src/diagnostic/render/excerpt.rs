@@ -1,0 +1,223 @@
+//! The few lines of a file that a diagnostic shows, made fit for a terminal.
+//!
+//! miette draws; it is given only these lines, so drawing costs the same in a file of
+//! ten lines and of a hundred thousand. Tabs become spaces, what a terminal would obey
+//! becomes visible, and a long line is cut around the words that matter.
+
+use std::ops::Range;
+
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::source::{SourceFile, Span};
+
+/// A span over more lines than these is shown by its first line.
+const MOST_LINES: usize = 5;
+/// Lines between two marks that are shown rather than cut out.
+const MOST_GAP: usize = 2;
+/// The least columns that a label is squeezed into.
+const LEAST_LABEL: usize = 24;
+/// How many bytes before and behind a mark are looked at in a very long line.
+const LOOK_AROUND: usize = 2000;
+
+/// A marked place and what to say there.
+#[derive(Clone)]
+pub(super) struct Mark<'a> {
+    pub bytes: Range<usize>,
+    pub lines: Range<usize>,
+    pub message: &'a str,
+    pub primary: bool,
+}
+
+impl<'a> Mark<'a> {
+    /// The mark of a span; white space at its end and far lines are left out.
+    pub fn new(file: &SourceFile, span: Span, message: &'a str, primary: bool) -> Mark<'a> {
+        let size = file.text.len();
+        let start = file.text.floor_char_boundary((span.start as usize).min(size));
+        let end = file.text.ceil_char_boundary((span.end as usize).clamp(start, size));
+        let first = file.line_column(start as u32).line;
+        let trimmed = start + file.text[start..end].trim_end().len();
+        let last = file.line_column(trimmed as u32).line;
+        let (end, last) = match last - first < MOST_LINES {
+            true if trimmed > start => (trimmed, last),
+            true => (end.min(start + 1), first),
+            false => (start + file.text[start..].lines().next().unwrap_or("").trim_end().len(), first),
+        };
+        Mark { bytes: start..end, lines: first..last + 1, message, primary }
+    }
+
+    /// Whether both can be drawn into one excerpt.
+    pub fn near(&self, others: &[Mark]) -> bool {
+        let first = others.iter().map(|m| m.lines.start).min().unwrap_or(0);
+        let last = others.iter().map(|m| m.lines.end).max().unwrap_or(0);
+        self.lines.start <= last + MOST_GAP
+            && first <= self.lines.end + MOST_GAP
+            && others.iter().all(|m| self.bytes.end <= m.bytes.start || m.bytes.end <= self.bytes.start)
+            && others.iter().all(|m| m.bytes != self.bytes)
+    }
+}
+
+/// Lines of a file with their marks, ready for miette.
+pub(super) struct Excerpt {
+    name: String,
+    text: String,
+    first: usize,
+    count: usize,
+    /// Where each mark is in `text`, and its message, wrapped.
+    pub marks: Vec<(Range<usize>, Option<String>, bool)>,
+}
+
+impl Excerpt {
+    /// The lines of `file` that `marks` (not empty) touch, in at most `width` columns.
+    pub fn new(file: &SourceFile, marks: &[Mark], width: usize) -> Excerpt {
+        let first = marks.iter().map(|m| m.lines.start).min().unwrap_or(1);
+        let end = marks.iter().map(|m| m.lines.end).max().unwrap_or(2);
+        let gutter = 3 + digits(end - 1) + if marks.iter().any(|m| m.lines.len() > 1) { 3 + marks.len() } else { 0 };
+        let limit = width.saturating_sub(gutter).max(20);
+
+        let mut text = String::new();
+        let mut starts = vec![0; marks.len()];
+        let mut ends = vec![0; marks.len()];
+        let mut messages = vec![None; marks.len()];
+        for number in first..end {
+            let raw = file.line(number);
+            let begin = raw.as_ptr() as usize - file.text.as_ptr() as usize;
+            let here = |m: &Mark| m.lines.contains(&number);
+            let anchor = marks.iter().filter(|m| here(m)).min_by_key(|m| !m.primary);
+            let anchor = anchor.map_or(0..0, |m| {
+                m.bytes.start.saturating_sub(begin).min(raw.len())..m.bytes.end.saturating_sub(begin).min(raw.len())
+            });
+            let wish = marks.iter().filter(|m| here(m)).map(|m| m.message.width()).max().unwrap_or(0);
+            let line = Line::new(raw, anchor, wish, limit);
+            for (i, mark) in marks.iter().enumerate().filter(|(_, m)| here(m)) {
+                if mark.lines.start == number {
+                    starts[i] = text.len() + line.place(mark.bytes.start - begin);
+                }
+                if mark.lines.end == number + 1 {
+                    ends[i] = text.len() + line.place(mark.bytes.end - begin);
+                    let from = if mark.lines.len() > 1 { 0 } else { line.text[..starts[i] - text.len()].width() };
+                    let to = line.text[..ends[i] - text.len()].width();
+                    messages[i] = wrap(mark.message, limit.saturating_sub((from + to) / 2 + 4));
+                }
+            }
+            text.push_str(&line.text);
+            text.push('\n');
+        }
+        let chief = marks.iter().find(|m| m.primary).or(marks.first());
+        let place = file.line_column(chief.map_or(0, |m| m.bytes.start as u32));
+        let marks = (0..marks.len()).map(|i| (starts[i]..ends[i].max(starts[i]), messages[i].take(), marks[i].primary));
+        Excerpt {
+            name: format!("{}:{}:{}", clean(&file.name), place.line, place.column),
+            marks: marks.collect(),
+            text,
+            first,
+            count: end - first,
+        }
+    }
+
+    /// How many digits its longest line number has.
+    pub fn digits(&self) -> usize {
+        digits(self.first + self.count - 1)
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(&'a self, _: &SourceSpan, _: usize, _: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let whole = SourceSpan::from(0..self.text.len());
+        let name = self.name.clone();
+        Ok(Box::new(MietteSpanContents::new_named(name, self.text.as_bytes(), whole, self.first - 1, 0, self.count)))
+    }
+}
+
+/// A line as it is shown.
+struct Line {
+    text: String,
+    /// For each character shown: its byte in the file's line and its byte in `text`.
+    places: Vec<(usize, usize)>,
+}
+
+impl Line {
+    /// `raw` in at most `limit` columns, `anchor` in sight and, if it can be had, `wish` columns to the right of it.
+    fn new(raw: &str, anchor: Range<usize>, wish: usize, limit: usize) -> Line {
+        let low = raw.floor_char_boundary(anchor.start.saturating_sub(LOOK_AROUND));
+        let high = raw.ceil_char_boundary((anchor.start + LOOK_AROUND).min(raw.len()));
+        let mut cells = Vec::with_capacity(high - low);
+        let mut column = 0;
+        let (mut from, mut to) = (0, 0);
+        for (i, c) in raw[low..high].char_indices() {
+            let width = if c == '\t' { 4 - column % 4 } else { visible(c).width().unwrap_or(0) };
+            cells.push((low + i, c, column, width));
+            if low + i < anchor.start {
+                from = column + width;
+            }
+            if low + i < anchor.end {
+                to = column + width;
+            }
+            column += width;
+        }
+        let middle = (from + to.max(from)) / 2;
+        let roomy = middle + 4 + wish.min(LEAST_LABEL) <= limit;
+        let cut_left = low > 0 || !roomy || (column > limit && to + 1 > limit);
+        let begin = if cut_left { (from + 1).saturating_sub(limit / 3) } else { 0 };
+        let begin = if low == 0 && begin < 2 { 0 } else { begin };
+
+        let mut text = String::new();
+        let mut places = Vec::with_capacity(cells.len().min(limit) + 1);
+        if begin > 0 || low > 0 {
+            text.push('…');
+        }
+        let room = limit - text.width();
+        let whole = column - begin.min(column) <= room && high == raw.len();
+        let mut used = 0;
+        let mut end = raw.len();
+        for (at, c, column, width) in cells {
+            if column < begin {
+                continue;
+            }
+            if used + width > if whole { room } else { room - 1 } {
+                end = at;
+                break;
+            }
+            places.push((at, text.len()));
+            used += width;
+            match c {
+                '\t' => text.extend(std::iter::repeat_n(' ', width)),
+                c => text.push(visible(c)),
+            }
+        }
+        places.push((end, text.len()));
+        if !whole {
+            text.push('…');
+        }
+        Line { text, places }
+    }
+
+    /// Where a byte of the file's line is in the text shown.
+    fn place(&self, byte: usize) -> usize {
+        let i = self.places.partition_point(|(at, _)| *at < byte);
+        self.places.get(i).map_or(self.text.len(), |(_, shown)| *shown)
+    }
+}
+
+/// What stands for a character that a terminal would obey or hide.
+pub(super) fn visible(c: char) -> char {
+    match c {
+        '\0'..='\x1f' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
+        '\x7f' => '\u{2421}',
+        '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// Text that quotes a program, safe to print; line breaks stay.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { c } else { visible(c) }).collect()
+}
+
+fn digits(number: usize) -> usize {
+    number.max(1).ilog10() as usize + 1
+}
+
+fn wrap(message: &str, width: usize) -> Option<String> {
+    (!message.is_empty()).then(|| textwrap::wrap(&clean(message), width.max(LEAST_LABEL.min(16))).join("\n"))
+}
