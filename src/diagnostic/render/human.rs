@@ -171,3 +171,74 @@ impl miette::Diagnostic for Picture<'_> {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Code;
+    use crate::source::Span;
+
+    fn find(sources: &Sources, file: FileId, word: &str) -> Span {
+        let start = sources.file(file).text.find(word).expect("the word stands in the file");
+        Span::new(file, start, start + word.len())
+    }
+
+    fn show(diagnostic: &Diagnostic, sources: &Sources, width: usize) -> String {
+        let mut out = String::new();
+        one(&mut out, diagnostic, sources, Look { width, color: false });
+        out
+    }
+
+    #[test]
+    fn a_place_with_its_words_underlined() {
+        let mut sources = Sources::default();
+        let text = format!("{}  route GET /orders/{{id: int}} -> oders {{\n", "\n".repeat(40));
+        let file = sources.add("shop.gw", None, text);
+        let diagnostic = Diagnostic::new(Code::E0104, find(&sources, file, "oders"), "no upstream is called `oders`")
+            .label("not declared in this program")
+            .help("there is one called `orders` (shop.gw:14)");
+        assert_eq!(
+            show(&diagnostic, &sources, 80),
+            "\
+error[E0104]: no upstream is called `oders`
+   ╭─[shop.gw:41:34]
+41 │   route GET /orders/{id: int} -> oders {
+   ·                                  ──┬──
+   ·                                    ╰── not declared in this program
+   ╰────
+  help: there is one called `orders` (shop.gw:14)
+"
+        );
+    }
+
+    #[test]
+    fn places_in_other_files_and_far_lines_share_the_frame() {
+        let mut sources = Sources::default();
+        let a = sources.add("a.gw", None, format!("upstream orders\n{}upstream orders http://x\n", "\n".repeat(120)));
+        let b = sources.add("b.gw", None, "upstream orders http://y\n");
+        let second = Span::new(a, 145, 151);
+        let diagnostic = Diagnostic::new(Code::E0104, second, "`orders` is declared three times")
+            .label("declared again")
+            .also(find(&sources, b, "orders"), "and here")
+            .also(find(&sources, a, "orders"), "first here");
+        assert_eq!(
+            show(&diagnostic, &sources, 80),
+            "\
+error[E0104]: `orders` is declared three times
+    ╭─[a.gw:122:10]
+122 │ upstream orders http://x
+    ·          ───┬──
+    ·             ╰── declared again
+    ├─[a.gw:1:10]
+  1 │ upstream orders
+    ·          ───┬──
+    ·             ╰── first here
+    ├─[b.gw:1:10]
+  1 │ upstream orders http://y
+    ·          ───┬──
+    ·             ╰── and here
+    ╰────
+"
+        );
+    }
+}
