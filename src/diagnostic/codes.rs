@@ -76,6 +76,7 @@ codes! {
     // E08: authentication (check/)
     // E09: invariants, and what is not supported yet
     // W…: warnings, in the same hundreds
+    W0101 Warning "a documentation comment beside a statement"
 }
 
 impl Code {

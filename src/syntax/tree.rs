@@ -30,6 +30,9 @@ pub struct Stmt {
     pub items: Vec<Item>,
     /// From the first item to the last.
     pub span: Span,
+    /// Something in it (not in the statements of its blocks) could not be read and is reported:
+    /// say nothing more about its shape.
+    pub damaged: bool,
 }
 
 /// One line of a documentation comment.
