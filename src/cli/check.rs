@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::terminal::{self, Color};
 use super::{Exit, unable};
-use crate::diagnostic::render::{Look, human, json};
+use crate::diagnostic::render::{Look, github, human, json, junit, sarif};
 use crate::diagnostic::{Code, Severity, nearest};
 use crate::load::{self, Checked, DiskFiles};
 
@@ -52,6 +52,12 @@ enum Format {
     Human,
     /// One JSON object
     Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
+    /// JUnit XML, for CI servers
+    Junit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -81,6 +87,9 @@ fn render(format: Format, checked: &Checked, look: Look) -> String {
     match format {
         Format::Human => human(diagnostics, sources, look),
         Format::Json => json(diagnostics, sources),
+        Format::Sarif => sarif(diagnostics, sources),
+        Format::Github => github(diagnostics, sources),
+        Format::Junit => junit(diagnostics, sources),
     }
 }
 
