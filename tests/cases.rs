@@ -1,0 +1,201 @@
+//! Golden cases: `tests/cases/*.md`, each a program with what every stage makes of it.
+//!
+//! A case file is Markdown. A heading begins a section; in it, fenced blocks are the
+//! program's files and, after them, expected outputs:
+//!
+//! - a `gw` block is a file, `gateway.gw` or what a line `file: NAME` before the block says;
+//!   any block with such a line is a file, the first one is the root;
+//! - every other block is the output of the stage that its info string names: see [`stage`].
+//!
+//! `UPDATE_CASES=1 cargo test --test cases` writes the outputs anew (a section without any
+//! gets a `check` block); the diff is the review.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use gw::diagnostic::Code;
+use gw::diagnostic::render::{self, Look};
+use gw::load::{self, Checked, MemoryFiles};
+
+/// The program of a section.
+#[derive(Default)]
+struct Program {
+    files: MemoryFiles,
+    /// Path and text of the root file.
+    root: Option<(PathBuf, String)>,
+}
+
+impl Program {
+    fn add(&mut self, name: &str, text: &str) {
+        self.files.add(name, text);
+        if self.root.is_none() {
+            self.root = Some((name.into(), text.to_owned()));
+        }
+    }
+
+    fn checked(&self) -> Checked {
+        let (path, text) = self.root.as_ref().expect("a program has a root file");
+        load::check(&self.files, path, text.clone().into_bytes())
+    }
+}
+
+/// What a stage prints for a program; none for a stage that does not exist.
+fn stage(name: &str, _arguments: &str, program: &Program) -> Option<String> {
+    match name {
+        "check" => {
+            let Checked { sources, diagnostics, .. } = program.checked();
+            Some(render::human(&diagnostics, &sources, Look { width: 100, color: false }))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn every_case_gives_what_it_says() {
+    let update = std::env::var_os("UPDATE_CASES").is_some_and(|value| value != "0");
+    let mut wrong = String::new();
+    for path in markdown("tests/cases") {
+        let text = std::fs::read_to_string(&path).expect("a case can be read");
+        let actual = run(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        if actual == text {
+            continue;
+        }
+        if update {
+            std::fs::write(&path, actual).expect("a case can be written");
+        } else {
+            let line = text.lines().zip(actual.lines()).take_while(|(a, b)| a == b).count();
+            let from = |text: &str| text.lines().skip(line).take(12).map(|l| format!("    {l}\n")).collect::<String>();
+            wrong += &format!("{}:{}\n  expected\n{}  got\n{}", path.display(), line + 1, from(&text), from(&actual));
+        }
+    }
+    assert!(wrong.is_empty(), "cases differ (UPDATE_CASES=1 cargo test --test cases, then read the diff):\n{wrong}");
+}
+
+#[test]
+fn a_case_file_is_rewritten_in_place() {
+    let case = "# t\n\nwords\n\n```gw\n# nothing\n```\n\n```check\nold\n```\n\n## two\n\nfile: b.gw\n\n```gw\n```\n";
+    let new = run(case).unwrap();
+    assert_eq!(
+        new,
+        "# t\n\nwords\n\n```gw\n# nothing\n```\n\n```check\nno mistakes in 1 file\n```\n\n## two\n\nfile: b.gw\n\n```gw\n```\n\n\
+         ```check\nno mistakes in 1 file\n```\n"
+    );
+    assert_eq!(run(&new).unwrap(), new);
+    assert!(run("```gw\n```\n```bogus\n```\n").unwrap_err().contains("no stage `bogus`"));
+    assert!(run("```check\n```\n").unwrap_err().contains("no file before"));
+}
+
+/// The case file with every output made anew.
+fn run(text: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let mut program = Program::default();
+    let mut name: Option<&str> = None;
+    let mut told = true;
+    let mut lines = text.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        let ticks = line.bytes().take_while(|b| *b == b'`').count();
+        if ticks < 3 {
+            if line.starts_with('#') {
+                tell(&mut out, &program, &mut told);
+                program = Program::default();
+            }
+            if let Some(file) = line.strip_prefix("file: ") {
+                name = Some(file.trim());
+            }
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let (fence, info) = line.split_at(ticks);
+        let mut body = String::new();
+        loop {
+            match lines.next() {
+                Some((_, line)) if line.trim_end() == fence => break,
+                Some((_, line)) => body.extend([line, "\n"]),
+                None => return Err(format!("line {}: the block is not closed", at + 1)),
+            }
+        }
+        let (kind, arguments) = info.split_once(' ').unwrap_or((info, ""));
+        match name.take().or((kind == "gw").then_some("gateway.gw")) {
+            Some(file) => {
+                program.add(file, &body);
+                told = false;
+            }
+            None if program.root.is_none() => return Err(format!("line {}: no file before this output", at + 1)),
+            None => {
+                body = stage(kind, arguments, &program).ok_or_else(|| format!("line {}: no stage `{kind}`", at + 1))?;
+                told = true;
+            }
+        }
+        out.extend([line, "\n", &body]);
+        if !body.is_empty() && !body.ends_with('\n') {
+            out.push('\n');
+        }
+        out.extend([fence, "\n"]);
+    }
+    tell(&mut out, &program, &mut told);
+    Ok(out)
+}
+
+/// Ends a section that tells nothing of its program with what `check` says.
+fn tell(out: &mut String, program: &Program, told: &mut bool) {
+    if !std::mem::replace(told, true) {
+        let output = stage("check", "", program).expect("check is a stage");
+        let kept = out.trim_end().len();
+        let rest = if out[kept..].len() > 1 { "\n" } else { "" };
+        out.truncate(kept);
+        out.push_str(&format!("\n\n```check\n{output}```\n{rest}"));
+    }
+}
+
+/// The Markdown files of a folder, in order.
+fn markdown(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = std::fs::read_dir(folder).expect("the folder can be read");
+    let mut paths: Vec<_> = entries.map(|e| e.expect("an entry can be read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "md"));
+    paths.sort();
+    paths
+}
+
+/// The blocks of a page whose info string is `info`.
+fn blocks<'a>(page: &'a str, info: &str) -> Vec<&'a str> {
+    let open = format!("\n```{info}\n");
+    page.split(&open).skip(1).map(|rest| rest.split("\n```").next().unwrap_or("")).collect()
+}
+
+#[test]
+fn every_page_shows_its_code() {
+    for &code in Code::ALL {
+        let page = code.page();
+        let head = format!("# {code}: {}\n", code.title());
+        assert!(page.starts_with(&head), "docs/src/errors/{code}.md must begin with `{}`", head.trim());
+        let parts: Vec<_> = page.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(parts, ["## Example", "## What to do"], "{code}");
+        let failing = blocks(page, "gw,fails");
+        // What is not text cannot stand in a page.
+        assert!(!failing.is_empty() || code == Code::E0108, "{code} has no example");
+        if !BUILT.iter().any(|prefix| code.name()[1..].starts_with(prefix)) {
+            continue;
+        }
+        for (text, wanted) in failing.iter().map(|t| (t, vec![code])).chain(blocks(page, "gw").iter().map(|t| (t, vec![]))) {
+            let found = load::check(&MemoryFiles::default(), Path::new("gateway.gw"), format!("{text}\n").into_bytes());
+            let codes: Vec<_> = found.diagnostics.iter().map(|d| d.code).collect();
+            let shown = render::human(&found.diagnostics, &found.sources, Look { width: 100, color: false });
+            assert_eq!(codes, wanted, "docs/src/errors/{code}.md:\n{text}\n{shown}");
+        }
+    }
+}
+
+/// The hundreds of codes that `load::check` can find so far.
+const BUILT: &[&str] = &["01"];
+
+#[test]
+#[ignore = "until every stage is built"]
+fn every_code_has_a_case() {
+    let cases: String = markdown("tests/cases").iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let missing: BTreeSet<_> = Code::ALL.iter().filter(|code| !cases.contains(&format!("[{code}]: "))).collect();
+    // Bytes that are not UTF-8 cannot stand in a case: tests/cli_check.rs has them.
+    let missing: Vec<_> = missing.into_iter().filter(|code| **code != Code::E0108).collect();
+    assert!(missing.is_empty(), "codes without a case in tests/cases: {missing:?}");
+}
