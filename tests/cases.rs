@@ -158,10 +158,17 @@ fn markdown(folder: &str) -> Vec<PathBuf> {
     paths
 }
 
-/// The blocks of a page whose info string is `info`.
-fn blocks<'a>(page: &'a str, info: &str) -> Vec<&'a str> {
-    let open = format!("\n```{info}\n");
-    page.split(&open).skip(1).map(|rest| rest.split("\n```").next().unwrap_or("")).collect()
+/// A page's lines outside of fenced blocks, and the blocks by info string.
+fn split(page: &str) -> (Vec<&str>, Vec<(&str, String)>) {
+    let (mut prose, mut blocks) = (Vec::new(), Vec::new());
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        match line.strip_prefix("```") {
+            Some(info) => blocks.push((info, lines.by_ref().take_while(|l| *l != "```").flat_map(|l| [l, "\n"]).collect())),
+            None => prose.push(line),
+        }
+    }
+    (prose, blocks)
 }
 
 #[test]
@@ -170,16 +177,21 @@ fn every_page_shows_its_code() {
         let page = code.page();
         let head = format!("# {code}: {}\n", code.title());
         assert!(page.starts_with(&head), "docs/src/errors/{code}.md must begin with `{}`", head.trim());
-        let parts: Vec<_> = page.lines().filter(|line| line.starts_with("## ")).collect();
-        assert_eq!(parts, ["## Example", "## What to do"], "{code}");
-        let failing = blocks(page, "gw,fails");
+        let (prose, blocks) = split(page);
+        let parts: Vec<_> = prose.iter().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(parts, [&"## Example", &"## What to do"], "{code}");
         // What is not text cannot stand in a page.
-        assert!(!failing.is_empty() || code == Code::E0108, "{code} has no example");
-        if !BUILT.iter().any(|prefix| code.name()[1..].starts_with(prefix)) {
+        assert!(blocks.iter().any(|(info, _)| *info == "gw,fails") || code == Code::E0108, "{code} has no example");
+        if !BUILT.iter().any(|hundred| code.name()[1..].starts_with(hundred)) {
             continue;
         }
-        for (text, wanted) in failing.iter().map(|t| (t, vec![code])).chain(blocks(page, "gw").iter().map(|t| (t, vec![]))) {
-            let found = load::check(&MemoryFiles::default(), Path::new("gateway.gw"), format!("{text}\n").into_bytes());
+        for (info, text) in blocks {
+            let wanted = match info {
+                "gw,fails" => vec![code],
+                "gw" => vec![],
+                _ => continue,
+            };
+            let found = load::check(&MemoryFiles::default(), Path::new("gateway.gw"), text.clone().into_bytes());
             let codes: Vec<_> = found.diagnostics.iter().map(|d| d.code).collect();
             let shown = render::human(&found.diagnostics, &found.sources, Look { width: 100, color: false });
             assert_eq!(codes, wanted, "docs/src/errors/{code}.md:\n{text}\n{shown}");

@@ -1,7 +1,7 @@
 //! `gw check`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::terminal::{self, Color};
 use super::{Exit, unable};
@@ -72,14 +72,28 @@ pub fn run(args: Args) -> io::Result<Exit> {
     }
     let mut all = Checked::default();
     for path in &args.paths {
-        match load::read_root(path) {
-            Ok(bytes) => all.absorb(load::check(&DiskFiles, &load::root_name(path), bytes)),
-            Err(message) => return Ok(unable(message)),
+        if let Err(message) = check(path, &mut all) {
+            return Ok(unable(message));
         }
     }
     terminal::print(render(args.format, &all, terminal::look(args.color)))?;
     let bad = |severity| severity == Severity::Error || args.deny == Some(Deny::Warnings);
     Ok(if all.diagnostics.iter().any(|d| bad(d.severity)) { Exit::Bad } else { Exit::Good })
+}
+
+/// Checks a file, or each program of a folder; the error is a file that cannot be read.
+fn check(path: &Path, all: &mut Checked) -> Result<(), String> {
+    let roots = match path.is_dir() {
+        true => load::roots(path)?,
+        false => vec![path.to_path_buf()],
+    };
+    if roots.is_empty() {
+        return Err(format!("there is no .gw file in the folder `{}`", path.display()));
+    }
+    for root in roots {
+        all.absorb(load::check(&DiskFiles, &load::root_name(&root), load::read_root(&root)?));
+    }
+    Ok(())
 }
 
 fn render(format: Format, checked: &Checked, look: Look) -> String {

@@ -1,16 +1,20 @@
 //! Reading programs: from disk, from standard input, from memory.
 
 mod disk;
+mod imports;
 mod memory;
+mod roots;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use disk::DiskFiles;
 pub use memory::MemoryFiles;
+pub use roots::roots;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::source::{Files, Sources, Span};
+use crate::syntax;
 
 /// What standard input is called in messages.
 pub const STDIN: &str = "<stdin>";
@@ -57,8 +61,10 @@ pub fn check(files: &dyn Files, root: &Path, bytes: Vec<u8>) -> Checked {
 
 fn check_text(_files: &dyn Files, root: &Path, text: String) -> Checked {
     let mut sources = Sources::default();
-    sources.add(root.display().to_string(), Some(root), text);
-    Checked { sources, diagnostics: Vec::new() }
+    let mut diagnostics = Diagnostics::default();
+    let file = sources.add(root.display().to_string(), Some(root), text);
+    syntax::parse(file, &sources.file(file).text, &mut diagnostics);
+    Checked { sources, diagnostics: diagnostics.into_sorted() }
 }
 
 /// The one mistake of a file that is not text: `at` is the first byte that is wrong.
