@@ -1,6 +1,7 @@
 //! `gw`: an API gateway whose configuration is a small typed language.
 
 pub mod cli;
+pub mod check;
 pub mod diagnostic;
 pub mod model;
 pub mod load;

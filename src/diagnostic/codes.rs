@@ -70,6 +70,26 @@ codes! {
     // E02: declarations, statements, imports, inputs (model/)
     // E03: names (check/)
     // E04: types and expressions (model/expr, model/types)
+    E0401 Error "a word that is no value"
+    E0402 Error "an expression that cannot be read"
+    E0403 Error "a type that does not exist"
+    E0404 Error "a value of another type"
+    E0405 Error "a value that may be absent"
+    E0406 Error "a text that the union lacks"
+    E0407 Error "a match that leaves cases open"
+    E0408 Error "a name that nothing has"
+    E0409 Error "a field that is not there"
+    E0410 Error "a fact before it is known"
+    E0411 Error "constants that need one another"
+    E0412 Error "a secret that would be seen"
+    E0413 Error "a regular expression with a mistake"
+    E0414 Error "a brace in a regular expression"
+    E0415 Error "a call that does not fit its function"
+    E0416 Error "an operator that does not take these types"
+    E0417 Error "a constant without a value"
+    E0418 Error "a claim that not every alternative has"
+    E0419 Error "a value that is not constant"
+    E0420 Error "a caller where nobody is authenticated"
     // E05: routes (check/routes)
     // E06: policies and phases (check/)
     // E07: upstreams, timeouts, retries (check/)
@@ -77,6 +97,7 @@ codes! {
     // E09: invariants, and what is not supported yet
     // W…: warnings, in the same hundreds
     W0101 Warning "a documentation comment beside a statement"
+    W0401 Warning "a default for what is always there"
 }
 
 impl Code {

@@ -4,5 +4,12 @@
 
 pub mod ast;
 pub mod cursor;
+pub mod eval;
+pub mod expr;
+pub mod facts;
+pub mod functions;
+pub mod ir;
+pub mod literal;
+pub mod table;
 pub mod types;
 pub mod value;
