@@ -106,7 +106,7 @@ impl<'t> Build<'t> {
     /// Without the carriage return of a CRLF line.
     fn trimmed(&self, span: Span) -> Span {
         let text = &self.text[span.start as usize..span.end as usize];
-        Span { end: span.start + text.trim_end().len() as u32, ..span }
+        Span { end: span.start + text.trim_end_matches([' ', '\t', '\r']).len() as u32, ..span }
     }
 
     fn doc(&self, span: Span) -> Doc {
@@ -162,15 +162,36 @@ impl<'t> Build<'t> {
             Rule::list => ItemKind::List(self.bracket(pair, span)),
             Rule::paren => ItemKind::Paren(self.bracket(pair, span)),
             Rule::stray_bracket => self.stray_bracket(span, text),
+            Rule::stray_inside => {
+                self.unbalanced = true;
+                self.error(errors::stray_bracket(span, text));
+                ItemKind::Junk
+            }
             Rule::junk | Rule::odd => self.junk(span, text),
             // `close` and `unclosed` of the hole around, and `EOI`.
             _ => return,
         };
+        let span = self.without_trailing_space(span, &kind);
         let spaced = self.spaced(span.start as usize);
         if !spaced && self.junk_end == Some(span.start) {
             self.junk_end = Some(span.end);
         }
         items.push(Item { kind, span, spaced });
+    }
+
+    /// A bracket that was left open has swallowed white space and comments; it ends with what it holds.
+    fn without_trailing_space(&self, span: Span, kind: &ItemKind) -> Span {
+        let end = match kind {
+            ItemKind::Braces(Block { close: None, entries, .. }) => entries.last().map(|e| match e {
+                Entry::Stmt(s) => s.span.end,
+                Entry::Comment(s) => s.end,
+            }),
+            ItemKind::List(items) | ItemKind::Paren(items) if !self.text[..span.end as usize].ends_with([')', ']']) => {
+                items.last().map(|i| i.span.end)
+            }
+            _ => None,
+        };
+        Span { end: end.unwrap_or(span.end), ..span }
     }
 
     /// `has any` is one operator to the grammar and two names to the tree.
@@ -314,13 +335,9 @@ impl<'t> Build<'t> {
     /// The items of `{…}` in a string, path or URL, and whether it is `{name...}`.
     fn hole(&mut self, pair: Pair<'t, Rule>, span: Span) -> (bool, Vec<Item>) {
         let open = Span { end: span.start + 1, ..span };
-        let inner = pair.into_inner();
-        if self.is_too_deep(&inner, open) {
-            return (false, Vec::new());
-        }
         let mut rest = false;
         let mut items = Vec::new();
-        for part in inner {
+        for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::rest => {
                     rest = true;

@@ -87,7 +87,7 @@ fn misindented(text: &str, block: &Block) -> Option<(Span, Span)> {
             return Some(found);
         }
         let close = inner.close?;
-        if let (Some(_), Some(at)) = (Some(()), begins_line(text, close.start))
+        if let Some(at) = begins_line(text, close.start)
             && at < indentation(text, inner.open.start)
         {
             return Some((inner.open, close));
