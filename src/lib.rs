@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod check;
 pub mod diagnostic;
-pub mod model;
 pub mod load;
+pub mod model;
+pub mod policy;
 pub mod source;
+pub mod state;
 pub mod syntax;

@@ -1,0 +1,7 @@
+//! Policies, a file each: what a statement decides, given its configuration and the facts.
+//!
+//! No sockets, files or clocks: time and stored counts are arguments.
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+pub mod limit;
