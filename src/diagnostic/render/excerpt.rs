@@ -15,8 +15,8 @@ use crate::source::{SourceFile, Span};
 const MOST_LINES: usize = 5;
 /// Lines between two marks that are shown rather than cut out.
 const MOST_GAP: usize = 2;
-/// The least columns that a label is squeezed into.
-const LEAST_LABEL: usize = 24;
+/// The columns that a label is given where they can be had, and the least that it is squeezed into.
+const ROOM: Range<usize> = 10..24;
 /// How many bytes before and behind a mark are looked at in a very long line.
 const LOOK_AROUND: usize = 2000;
 
@@ -52,8 +52,12 @@ impl<'a> Mark<'a> {
         let last = others.iter().map(|m| m.lines.end).max().unwrap_or(0);
         self.lines.start <= last + MOST_GAP
             && first <= self.lines.end + MOST_GAP
-            && others.iter().all(|m| self.bytes.end <= m.bytes.start || m.bytes.end <= self.bytes.start)
-            && others.iter().all(|m| m.bytes != self.bytes)
+            && others.iter().all(|m| self.drawn_end() <= m.bytes.start || m.drawn_end() <= self.bytes.start)
+    }
+
+    /// An empty mark takes a column too.
+    fn drawn_end(&self) -> usize {
+        self.bytes.end.max(self.bytes.start + 1)
     }
 }
 
@@ -63,22 +67,25 @@ pub(super) struct Excerpt {
     text: String,
     first: usize,
     count: usize,
+    /// A mark is cut off or covers another, or its message has too little room: better each in an excerpt of its own.
+    pub cramped: bool,
     /// Where each mark is in `text`, and its message, wrapped.
     pub marks: Vec<(Range<usize>, Option<String>, bool)>,
 }
 
 impl Excerpt {
-    /// The lines of `file` that `marks` (not empty) touch, in at most `width` columns.
-    pub fn new(file: &SourceFile, marks: &[Mark], width: usize) -> Excerpt {
+    /// The lines of `file` that `marks` (not empty) touch, in `width` columns less those of the line numbers.
+    pub fn new(file: &SourceFile, marks: &[Mark], width: usize, digits: usize) -> Excerpt {
         let first = marks.iter().map(|m| m.lines.start).min().unwrap_or(1);
         let end = marks.iter().map(|m| m.lines.end).max().unwrap_or(2);
-        let gutter = 3 + digits(end - 1) + if marks.iter().any(|m| m.lines.len() > 1) { 3 + marks.len() } else { 0 };
+        let gutter = 3 + digits + if marks.iter().any(|m| m.lines.len() > 1) { 3 + marks.len() } else { 0 };
         let limit = width.saturating_sub(gutter).max(20);
 
         let mut text = String::new();
         let mut starts = vec![0; marks.len()];
         let mut ends = vec![0; marks.len()];
         let mut messages = vec![None; marks.len()];
+        let mut cramped = false;
         for number in first..end {
             let raw = file.line(number);
             let begin = raw.as_ptr() as usize - file.text.as_ptr() as usize;
@@ -89,15 +96,22 @@ impl Excerpt {
             });
             let wish = marks.iter().filter(|m| here(m)).map(|m| m.message.width()).max().unwrap_or(0);
             let line = Line::new(raw, anchor, wish, limit);
+            let mut drawn = Vec::new();
             for (i, mark) in marks.iter().enumerate().filter(|(_, m)| here(m)) {
                 if mark.lines.start == number {
                     starts[i] = text.len() + line.place(mark.bytes.start - begin);
+                    cramped |= !line.shows(mark.bytes.start - begin);
                 }
                 if mark.lines.end == number + 1 {
                     ends[i] = text.len() + line.place(mark.bytes.end - begin);
-                    let from = if mark.lines.len() > 1 { 0 } else { line.text[..starts[i] - text.len()].width() };
-                    let to = line.text[..ends[i] - text.len()].width();
-                    messages[i] = wrap(mark.message, limit.saturating_sub((from + to) / 2 + 4));
+                    let columns = |end: usize| line.text[..end - text.len()].width();
+                    let (from, to) = if mark.lines.len() > 1 { (0, 0) } else { (columns(starts[i]), columns(ends[i])) };
+                    let (to, middle) = (to.max(from + 1), (from + to.max(1)) / 2);
+                    cramped |= drawn.iter().any(|other: &Range<usize>| from < other.end && other.start < to);
+                    drawn.push(from..to);
+                    let room = limit.saturating_sub(middle + 4);
+                    cramped |= room < mark.message.width().min(ROOM.start);
+                    messages[i] = wrap(mark.message, room.max(ROOM.start));
                 }
             }
             text.push_str(&line.text);
@@ -112,12 +126,13 @@ impl Excerpt {
             text,
             first,
             count: end - first,
+            cramped,
         }
     }
 
     /// How many digits its longest line number has.
     pub fn digits(&self) -> usize {
-        digits(self.first + self.count - 1)
+        digits(self.first + self.count)
     }
 }
 
@@ -156,9 +171,9 @@ impl Line {
             column += width;
         }
         let middle = (from + to.max(from)) / 2;
-        let roomy = middle + 4 + wish.min(LEAST_LABEL) <= limit;
-        let cut_left = low > 0 || !roomy || (column > limit && to + 1 > limit);
-        let begin = if cut_left { (from + 1).saturating_sub(limit / 3) } else { 0 };
+        let need = middle + 5 + wish.min(ROOM.end);
+        let cut_left = low > 0 || need > limit || (column > limit && to + 1 > limit);
+        let begin = if cut_left { (from + 1).saturating_sub(limit / 3).max(need.saturating_sub(limit)).min(from) } else { 0 };
         let begin = if low == 0 && begin < 2 { 0 } else { begin };
 
         let mut text = String::new();
@@ -192,6 +207,11 @@ impl Line {
         Line { text, places }
     }
 
+    /// Whether a byte of the file's line is not cut off.
+    fn shows(&self, byte: usize) -> bool {
+        self.places.first().is_some_and(|(at, _)| *at <= byte) && self.places.last().is_some_and(|(at, _)| byte <= *at)
+    }
+
     /// Where a byte of the file's line is in the text shown.
     fn place(&self, byte: usize) -> usize {
         let i = self.places.partition_point(|(at, _)| *at < byte);
@@ -214,10 +234,11 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { c } else { visible(c) }).collect()
 }
 
-fn digits(number: usize) -> usize {
-    number.max(1).ilog10() as usize + 1
+/// How many digits the number before `end` has.
+pub(super) fn digits(end: usize) -> usize {
+    end.saturating_sub(1).max(1).ilog10() as usize + 1
 }
 
 fn wrap(message: &str, width: usize) -> Option<String> {
-    (!message.is_empty()).then(|| textwrap::wrap(&clean(message), width.max(LEAST_LABEL.min(16))).join("\n"))
+    (!message.is_empty()).then(|| textwrap::wrap(&clean(message), width).join("\n"))
 }

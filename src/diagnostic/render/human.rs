@@ -4,7 +4,7 @@ use std::fmt;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, ThemeCharacters, ThemeStyles};
 
-use super::excerpt::{Excerpt, Mark, clean};
+use super::excerpt::{Excerpt, Mark, clean, digits};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{FileId, Sources};
 
@@ -34,17 +34,12 @@ pub fn human(diagnostics: &[Diagnostic], sources: &Sources, look: Look) -> Strin
 /// One diagnostic: headline, picture, help.
 pub fn one(out: &mut String, diagnostic: &Diagnostic, sources: &Sources, look: Look) {
     let width = look.width.max(LEAST_WIDTH);
-    let styles = styles(look);
-    let (word, style) = match diagnostic.severity {
-        Severity::Error => ("error", styles.error.bold()),
-        Severity::Warning => ("warning", styles.warning.bold()),
-    };
-    let head = format!("{word}[{}]", diagnostic.code);
-    let text = textwrap::fill(&format!("{head}: {}", clean(&diagnostic.message)), textwrap::Options::new(width).subsequent_indent("  "));
-    match text.strip_prefix(&head) {
-        Some(rest) if look.color => out.push_str(&format!("{}{}\n", style.style(&head), styles.link.style(rest))),
-        _ => out.push_str(&format!("{text}\n")),
-    }
+    let styles = styles(look, diagnostic.severity);
+    let head = format!("{}[{}]", super::word(diagnostic.severity), diagnostic.code);
+    let options = textwrap::Options::new(width).subsequent_indent("  ");
+    let text = textwrap::fill(&format!("{head}: {}", clean(&diagnostic.message)), options);
+    let rest = text.strip_prefix(&head).unwrap_or(&text);
+    out.push_str(&format!("{}{}\n", styles.error.style(&head), styles.link.style(rest)));
     pictures(out, diagnostic, sources, &styles, width);
     if let Some(help) = &diagnostic.help {
         let options = textwrap::Options::new(width).initial_indent("  help: ").subsequent_indent("        ");
@@ -56,18 +51,21 @@ pub fn one(out: &mut String, diagnostic: &Diagnostic, sources: &Sources, look: L
 
 /// The places of a diagnostic, the primary one first, in one frame.
 fn pictures(out: &mut String, diagnostic: &Diagnostic, sources: &Sources, styles: &ThemeStyles, width: usize) {
-    let excerpts: Vec<Excerpt> =
-        groups(diagnostic, sources).iter().map(|(file, marks)| Excerpt::new(sources.file(*file), marks, width)).collect();
-    let digits = excerpts.iter().map(Excerpt::digits).max().unwrap_or(1);
-    let chief = match diagnostic.severity {
-        Severity::Error => styles.error,
-        Severity::Warning => styles.warning,
-    };
+    let groups = groups(diagnostic, sources);
+    let digits = digits(groups.iter().flat_map(|(_, marks)| marks).map(|m| m.lines.end).max().unwrap_or(0));
+    let mut excerpts = Vec::new();
+    for (file, marks) in groups {
+        let make = |marks: &[Mark]| Excerpt::new(sources.file(file), marks, width, digits);
+        match make(&marks) {
+            together if together.cramped => excerpts.extend(marks.iter().map(|mark| make(std::slice::from_ref(mark)))),
+            together => excerpts.push(together),
+        }
+    }
     for (i, excerpt) in excerpts.iter().enumerate() {
         let mut styles = styles.clone();
         let mut order: Vec<_> = excerpt.marks.iter().collect();
         order.sort_by_key(|(range, ..)| range.start);
-        styles.highlights = order.iter().map(|(.., primary)| if *primary { chief } else { styles.advice }).collect();
+        styles.highlights = order.iter().map(|(.., primary)| if *primary { styles.error } else { styles.advice }).collect();
         let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_context_lines(0)
@@ -109,23 +107,19 @@ fn groups<'a>(diagnostic: &'a Diagnostic, sources: &Sources) -> Vec<(FileId, Vec
 }
 
 fn summary(out: &mut String, diagnostics: &[Diagnostic], files: usize, look: Look) {
-    let styles = styles(look);
-    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-    let warnings = diagnostics.len() - errors;
     let files = count(files, "file");
     let Some(first) = diagnostics.first() else {
         out.push_str(&format!("no mistakes in {files}\n"));
         return;
     };
-    let mut parts = Vec::new();
-    if errors > 0 {
-        parts.push(styles.error.bold().style(count(errors, "error")).to_string());
-    }
-    if warnings > 0 {
-        parts.push(styles.warning.bold().style(count(warnings, "warning")).to_string());
-    }
+    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+    let numbers = [(Severity::Error, errors), (Severity::Warning, diagnostics.len() - errors)];
+    let parts = numbers.iter().filter(|(_, number)| *number > 0).map(|(severity, number)| {
+        styles(look, *severity).error.style(count(*number, super::word(*severity))).to_string()
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
     let example = diagnostics.iter().find(|d| d.severity == Severity::Error).unwrap_or(first).code;
-    out.push_str(&format!("{} in {files}; gw check --explain {example} explains a code\n", parts.join(", ")));
+    out.push_str(&format!("{parts} in {files}; gw check --explain {example} explains a code\n"));
 }
 
 /// `1 error`, `2 errors`.
@@ -133,12 +127,18 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn styles(look: Look) -> ThemeStyles {
+/// The colours of a diagnostic; `error` is that of its severity, whichever it is.
+fn styles(look: Look, severity: Severity) -> ThemeStyles {
+    let none = ThemeStyles::none();
     if !look.color {
-        return ThemeStyles::none();
+        return none;
     }
-    let plain = ThemeStyles::none().error;
-    ThemeStyles { link: plain.bold(), linum: plain.dimmed(), ..ThemeStyles::ansi() }
+    let ansi = ThemeStyles::ansi();
+    let error = match severity {
+        Severity::Error => ansi.error.bold(),
+        Severity::Warning => ansi.warning.bold(),
+    };
+    ThemeStyles { error, advice: ansi.advice.bold(), link: none.link.bold(), ..ansi }
 }
 
 /// An excerpt as miette's diagnostic: only its picture is used.
@@ -209,6 +209,139 @@ error[E0104]: no upstream is called `oders`
   help: there is one called `orders` (shop.gw:14)
 "
         );
+    }
+
+    #[test]
+    fn colours_are_asked_for() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.gw", None, "one two\n");
+        let wrong = *Diagnostic::new(Code::E0104, find(&sources, file, "two"), "wrong").label("here").help("do");
+        let text = |color| human(&[wrong.clone()], &sources, Look { width: 80, color });
+        assert!(!text(false).contains('\x1b'), "{:?}", text(false));
+        assert!(text(true).starts_with("\x1b[31;1merror[E0104]\x1b[0m"), "{:?}", text(true));
+        let bare = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&text(true), "").into_owned();
+        assert_eq!(bare, text(false), "colours change nothing else");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_words() {
+        let mut sources = Sources::default();
+        let text = format!("let all = [{}\"wrong\"{}]\n", "\"good\", ".repeat(50), ", \"good\"".repeat(50));
+        let file = sources.add("a.gw", None, text);
+        let wrong = Diagnostic::new(Code::E0104, find(&sources, file, "\"wrong\""), "wrong").label("this one");
+        assert_eq!(
+            show(&wrong, &sources, 60),
+            "\
+error[E0104]: wrong
+  ╭─[a.gw:1:412]
+1 │ … \"good\", \"good\", \"wrong\", \"good\", \"good\", \"good\", \"goo…
+  ·                   ───┬───
+  ·                      ╰── this one
+  ╰────
+"
+        );
+    }
+
+    #[test]
+    fn tabs_wide_characters_and_what_a_terminal_would_obey() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.gw", None, "\tset \u{1b}[31m \"日本\" bad\u{202e}\r\n");
+        let wrong = Diagnostic::new(Code::E0104, find(&sources, file, "bad"), "`\u{1b}[2J` is wrong").label("here");
+        assert_eq!(
+            show(&wrong, &sources, 60),
+            "\
+error[E0104]: `␛[2J` is wrong
+  ╭─[a.gw:1:17]
+1 │     set ␛[31m \"日本\" bad�
+  ·                      ─┬─
+  ·                       ╰── here
+  ╰────
+"
+        );
+    }
+
+    #[test]
+    fn words_over_several_lines() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.gw", None, "a\nroute GET /\n  -> 90% a,\n     10% b\nz\n");
+        let wrong = Diagnostic::new(Code::E0104, Span::new(file, 2, 37), "wrong").label("all of it");
+        assert_eq!(
+            show(&wrong, &sources, 60),
+            "\
+error[E0104]: wrong
+  ╭─[a.gw:2:1]
+2 │ ╭─▶ route GET /
+3 │ │     -> 90% a,
+4 │ ├─▶      10% b
+  · ╰──── all of it
+  ╰────
+"
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_file_can_be_shown() {
+        let mut sources = Sources::default();
+        let file = sources.add("a.gw", None, "open {\n");
+        let empty = sources.add("b.gw", None, "");
+        let at = Span::new(file, 7, 7);
+        let wrong = Diagnostic::new(Code::E0104, at, "wrong").label("a `}` is missing").also(Span::new(empty, 0, 0), "here");
+        assert_eq!(
+            show(&wrong, &sources, 60),
+            "\
+error[E0104]: wrong
+  ╭─[a.gw:2:1]
+2 │
+  · ▲
+  · ╰── a `}` is missing
+  ├─[b.gw:1:1]
+1 │
+  · ▲
+  · ╰── here
+  ╰────
+"
+        );
+    }
+
+    #[test]
+    fn many_diagnostics_in_a_long_file_are_quick() {
+        let mut sources = Sources::default();
+        let line = "route GET /orders -> orders\n";
+        let file = sources.add("a.gw", None, line.repeat(100_000));
+        let at = |n: usize| Span::new(file, n * line.len() + 6, n * line.len() + 9);
+        let all: Vec<_> = (0..2_000).map(|n| *Diagnostic::new(Code::E0104, at(n * 50), "wrong").also(at(99_999), "x")).collect();
+        let begin = std::time::Instant::now();
+        human(&all, &sources, Look { width: 80, color: true });
+        // Looking through the file for each of them takes half a minute here.
+        assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+
+    proptest::proptest! {
+        /// Whatever stands in the file and wherever the spans are, the picture is drawn and fits.
+        #[test]
+        fn every_place_can_be_drawn(
+            text in "([a-z {}]|\t|\r?\n|日|\u{301}|\u{1b}|é|[a-z]{30}){0,120}",
+            spans in proptest::collection::vec((0usize..600, 0usize..80), 1..5),
+            width in 10usize..120,
+        ) {
+            let mut sources = Sources::default();
+            let size = text.len();
+            let file = sources.add("a.gw", None, text);
+            let span = |(start, length): (usize, usize)| Span::new(file, start.min(size), (start + length).min(size));
+            let mut wrong = Diagnostic::new(Code::E0104, span(spans[0]), "wrong").label("not what it should be");
+            for more in &spans[1..] {
+                wrong = wrong.also(span(*more), "this has to do with it");
+            }
+            let picture = show(&wrong, &sources, width);
+            proptest::prop_assert!(picture.contains("╰────\n"), "{picture}");
+            for label in ["what", "with"] {
+                proptest::prop_assert!(label == "with" && spans.len() == 1 || picture.contains(label), "{picture}");
+            }
+            for line in picture.lines() {
+                let columns = unicode_width::UnicodeWidthStr::width(line);
+                proptest::prop_assert!(columns <= width.max(LEAST_WIDTH), "{columns} columns:\n{picture}");
+            }
+        }
     }
 
     #[test]
