@@ -232,7 +232,7 @@ fn bytes_that_are_not_utf8_are_a_mistake_with_a_place() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let place = Place::new(&[("gateway.gw", &"let a = [1\n".repeat(20_000))]);
+    let place = Place::new(&[("gateway.gw", &"let a = [1\n".repeat(2_000))]);
     let mut child = place.gw(&["check"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let ran = Ran::from(child.wait_with_output().unwrap());
