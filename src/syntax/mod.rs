@@ -6,6 +6,7 @@
 
 mod build;
 mod errors;
+pub mod format;
 pub mod tree;
 
 #[cfg(test)]

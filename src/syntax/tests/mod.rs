@@ -2,6 +2,7 @@
 
 mod dump;
 mod errors;
+mod format;
 mod shape;
 mod total;
 
