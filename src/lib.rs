@@ -9,3 +9,4 @@ pub mod policy;
 pub mod source;
 pub mod state;
 pub mod syntax;
+pub mod upstream;

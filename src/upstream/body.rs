@@ -1,0 +1,243 @@
+//! A response body on its way through: read only when asked for, and its connection given back as soon as
+//! its last byte is there.
+
+use super::chunked::Event;
+use super::conn::{Conn, HEAD_ROOM};
+use super::decode::Decoder;
+use super::error::{ErrorKind, ExchangeError};
+use super::upload::Upload;
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// The most that one read takes of a large body.
+const MAX_ROOM: usize = 64 * 1024;
+/// Room beyond the end of a body: a read that leaves room tells the event loop that nothing more is there.
+const SLACK: usize = 64;
+
+/// The body of a response. Its errors: reset, closed early, idle, malformed chunks or trailers, and a
+/// failure of the request body `B` where that is still being sent.
+pub struct UpstreamBody<B> {
+    ready: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+    rest: Option<Box<Streaming<B>>>,
+}
+
+/// A body of which something is still to come.
+pub(super) struct Streaming<B> {
+    pub(super) conn: Conn,
+    pub(super) decoder: Decoder,
+    /// The request, where the response began before it was out.
+    pub(super) upload: Option<(Upload, Option<B>)>,
+    /// The server keeps the connection open after this.
+    pub(super) keep: bool,
+    pub(super) idle: Duration,
+    /// Room for the next read.
+    pub(super) room: usize,
+    /// The deadline is armed, and the upload had sent so much then.
+    pub(super) waiting: Option<u64>,
+}
+
+impl<B> UpstreamBody<B> {
+    /// The body that `decoder` finds on `conn`, whose read buffer is behind the head.
+    pub(super) fn new(
+        mut conn: Conn,
+        mut decoder: Decoder,
+        upload: Option<(Upload, Option<B>)>,
+        keep: bool,
+        idle: Duration,
+    ) -> Result<Self, ExchangeError> {
+        let mut ready = None;
+        // The common case: a small body came with its head, and the connection is free again.
+        if let Decoder::Length(length) = decoder
+            && (1..=conn.wire.read.len() as u64).contains(&length)
+            && let Some(Event::Data(data)) = decoder.decode(&mut conn.wire.read)?
+        {
+            ready = Some(data);
+        }
+        let streaming = Streaming {
+            conn,
+            decoder,
+            upload,
+            keep,
+            idle,
+            room: HEAD_ROOM,
+            waiting: None,
+        };
+        let rest = match streaming.decoder {
+            Decoder::Length(0) => {
+                streaming.finish();
+                None
+            }
+            _ => Some(Box::new(streaming)),
+        };
+        Ok(Self {
+            ready,
+            trailers: None,
+            rest,
+        })
+    }
+}
+
+impl<B> Streaming<B> {
+    /// Gives the connection back if nothing speaks against it; closes it otherwise.
+    fn finish(self) {
+        if self.keep && self.upload.is_none() && self.conn.wire.read.is_empty() {
+            self.conn.put_back();
+        }
+    }
+
+    /// Bytes to make room for: what is expected if that is known, else more while reads fill their room.
+    fn room(&self) -> usize {
+        match self.decoder {
+            Decoder::Length(left) => {
+                usize::try_from(left).unwrap_or(MAX_ROOM).min(MAX_ROOM) + SLACK
+            }
+            Decoder::Chunked(_) | Decoder::Close => {
+                let expected = usize::try_from(self.decoder.expected()).unwrap_or(0);
+                self.room.max(expected).min(MAX_ROOM)
+            }
+        }
+    }
+}
+
+impl<B> Streaming<B>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+{
+    /// Goes on sending the request. A server that no longer listens may still answer.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Result<(), ExchangeError> {
+        let Some((upload, body)) = &mut self.upload else {
+            return Ok(());
+        };
+        match upload.poll(cx, &mut self.conn.wire, body) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) => self.upload = None,
+            Poll::Ready(Err(error)) if error.is_ended() => {
+                self.upload = None;
+                self.keep = false;
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ExchangeError>> {
+        self.poll_upload(cx)?;
+        loop {
+            if let Some(event) = self.decoder.decode(&mut self.conn.wire.read)? {
+                return Poll::Ready(Ok(event));
+            }
+            let room = self.room();
+            match self.conn.wire.poll_fill(cx, room) {
+                Poll::Ready(Ok(0)) => {
+                    self.decoder.end_of_stream()?;
+                    self.keep = false;
+                    return Poll::Ready(Ok(Event::End(None)));
+                }
+                Poll::Ready(Ok(n)) => {
+                    if n >= self.room {
+                        self.room = (self.room * 2).min(MAX_ROOM);
+                    }
+                    if self.waiting.take().is_some() {
+                        self.conn.wire.deadline.disarm();
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::io(error))),
+                Poll::Pending => {
+                    let sent = self.upload.as_ref().map_or(0, |(upload, _)| upload.written);
+                    if self.waiting != Some(sent) {
+                        self.waiting = Some(sent);
+                        self.conn.wire.deadline.arm(self.idle);
+                    }
+                    if self.conn.wire.deadline.poll_expired(cx) {
+                        return Poll::Ready(Err(ExchangeError::new(ErrorKind::IdleTimeout)));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl<B> Body for UpstreamBody<B>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = ExchangeError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
+        let this = self.get_mut();
+        if let Some(data) = this.ready.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        let Some(rest) = &mut this.rest else {
+            return Poll::Ready(
+                this.trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::trailers(trailers))),
+            );
+        };
+        let step = ready!(rest.poll_event(cx)).and_then(|event| match event {
+            Event::End(trailers) => Ok((None, Some(trailers))),
+            // If the end is already there, the connection need not wait for the next call.
+            Event::Data(data) => {
+                let read = &mut rest.conn.wire.read;
+                let end = if rest.decoder.at_end(read)? {
+                    rest.decoder.decode(read)?
+                } else {
+                    None
+                };
+                Ok((
+                    Some(data),
+                    end.map(|end| {
+                        if let Event::End(trailers) = end {
+                            trailers
+                        } else {
+                            None
+                        }
+                    }),
+                ))
+            }
+        });
+        match step {
+            Ok((data, end)) => {
+                if let Some(trailers) = end {
+                    this.trailers = trailers;
+                    if let Some(rest) = this.rest.take() {
+                        rest.finish();
+                    }
+                }
+                let frame = data
+                    .map(Frame::data)
+                    .or_else(|| this.trailers.take().map(Frame::trailers));
+                Poll::Ready(frame.map(Ok))
+            }
+            Err(error) => {
+                this.rest = None;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_none() && self.rest.is_none() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let ready = self.ready.as_ref().map_or(0, |data| data.len() as u64);
+        match self.rest.as_ref().map(|rest| &rest.decoder) {
+            None => SizeHint::with_exact(ready),
+            Some(Decoder::Length(left)) => SizeHint::with_exact(ready + left),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}

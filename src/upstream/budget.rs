@@ -1,0 +1,139 @@
+//! The retry budget: retries are a bounded share of the live traffic, so that a failing upstream is not
+//! drowned by the attempts to save it. After Finagle's `RetryBudget`, over a sliding window of ten seconds.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Seconds of the window.
+const WINDOW: u32 = 10;
+
+/// How many retries are allowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Retries for each request, as a share: 0.2 is one for five.
+    pub share: f32,
+    /// Retries each second that are allowed whatever the traffic.
+    pub minimum: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            share: 0.2,
+            minimum: 3,
+        }
+    }
+}
+
+/// The account of one upstream, shared by all workers. A race between workers at the turn of a second may
+/// lose a few counts; it never loses more than that second.
+#[derive(Debug, Default)]
+pub struct Budget {
+    limits: Limits,
+    slots: [Slot; WINDOW as usize],
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    second: AtomicU32,
+    requests: AtomicU32,
+    retries: AtomicU32,
+}
+
+impl Budget {
+    /// An empty account.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Counts a request (its first attempt). `second` is any clock of whole seconds that does not go back.
+    pub fn deposit(&self, second: u32) {
+        if let Some(slot) = self.slot(second) {
+            slot.requests.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Takes a retry, if one is left.
+    pub fn withdraw(&self, second: u32) -> bool {
+        let (mut requests, mut retries) = (0u64, 0u64);
+        for slot in &self.slots {
+            if second.wrapping_sub(slot.second.load(Relaxed)) < WINDOW {
+                requests += u64::from(slot.requests.load(Relaxed));
+                retries += u64::from(slot.retries.load(Relaxed));
+            }
+        }
+        let reserve = f64::from(self.limits.minimum) * f64::from(WINDOW);
+        let allowed = requests as f64 * f64::from(self.limits.share) + reserve;
+        if (retries + 1) as f64 > allowed {
+            return false;
+        }
+        if let Some(slot) = self.slot(second) {
+            slot.retries.fetch_add(1, Relaxed);
+        }
+        true
+    }
+
+    fn slot(&self, second: u32) -> Option<&Slot> {
+        let slot = self.slots.get((second % WINDOW) as usize)?;
+        let seen = slot.second.load(Relaxed);
+        if seen != second
+            && slot
+                .second
+                .compare_exchange(seen, second, Relaxed, Relaxed)
+                .is_ok()
+        {
+            slot.requests.store(0, Relaxed);
+            slot.retries.store(0, Relaxed);
+        }
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_a_share_of_the_traffic() {
+        let budget = Budget::new(Limits {
+            share: 0.2,
+            minimum: 0,
+        });
+        assert!(!budget.withdraw(100));
+        for _ in 0..10 {
+            budget.deposit(100);
+        }
+        assert!(budget.withdraw(100));
+        assert!(budget.withdraw(101));
+        assert!(!budget.withdraw(101));
+    }
+
+    #[test]
+    fn the_minimum_needs_no_traffic() {
+        let budget = Budget::new(Limits {
+            share: 0.0,
+            minimum: 1,
+        });
+        let granted = (0..20).filter(|_| budget.withdraw(7)).count();
+        assert_eq!(granted, 10);
+    }
+
+    #[test]
+    fn the_window_forgets() {
+        let budget = Budget::new(Limits {
+            share: 1.0,
+            minimum: 0,
+        });
+        budget.deposit(50);
+        assert!(
+            !budget.withdraw(60),
+            "ten seconds later the deposit is gone"
+        );
+        budget.deposit(60);
+        assert!(budget.withdraw(69));
+        assert!(!budget.withdraw(69));
+    }
+}

@@ -1,0 +1,142 @@
+//! One connection to a server: its transport and buffers, and how it is made.
+
+use super::error::{ErrorKind, ExchangeError};
+use super::pool::Slot;
+use super::resolve::Resolver;
+use super::stream::Stream;
+use super::timer::{Deadline, Timer};
+use bytes::BytesMut;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// What a read for a response head makes room for; most small responses need one read.
+pub(super) const HEAD_ROOM: usize = 8 * 1024;
+
+/// A connection that is used for one exchange. Dropping it closes it.
+pub struct Conn {
+    pub(super) wire: Box<Wire>,
+    slot: Slot,
+}
+
+impl Conn {
+    pub(super) fn new(wire: Box<Wire>, slot: Slot) -> Self {
+        Self { wire, slot }
+    }
+
+    /// Gives a connection back after a complete and clean exchange.
+    pub(super) fn put_back(self) {
+        let Self { wire, slot } = self;
+        slot.put_back(wire);
+    }
+}
+
+/// A connection, whoever it belongs to.
+pub(super) struct Wire {
+    pub(super) stream: Stream,
+    /// What came and was not yet taken.
+    pub(super) read: BytesMut,
+    /// What is to be written next; see `Upload`.
+    pub(super) write: Vec<u8>,
+    pub(super) deadline: Deadline,
+    /// It has served before.
+    pub(super) reused: bool,
+    /// When it was last put back, on the worker's timer.
+    pub(super) since: Duration,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream, deadline: Deadline) -> Self {
+        Self {
+            stream,
+            read: BytesMut::new(),
+            write: Vec::with_capacity(1024),
+            deadline,
+            reused: false,
+            since: Duration::ZERO,
+        }
+    }
+
+    /// Reads what there is, at least `room` bytes if so many are there. 0 is the end of the stream.
+    #[inline]
+    pub(super) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+    ) -> Poll<io::Result<usize>> {
+        self.read.reserve(room);
+        tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read)
+    }
+
+    /// Makes an idle connection cheap to keep.
+    pub(super) fn shrink(&mut self, keep: usize) {
+        if self.read.capacity() > keep {
+            self.read = BytesMut::new();
+        }
+        if self.write.capacity() > keep {
+            self.write = Vec::new();
+        }
+    }
+}
+
+/// How connections to one server are made.
+pub(super) struct Connector {
+    pub(super) resolver: Resolver,
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) timer: Timer,
+}
+
+impl Connector {
+    /// Resolves, connects and shakes hands before `end`, trying all addresses in order; each has an equal
+    /// part of the time that is left.
+    pub(super) async fn connect(&self, end: Instant) -> Result<Wire, ExchangeError> {
+        let deadline = self.timer.deadline();
+        let left = || end.saturating_duration_since(Instant::now());
+        let late = || ExchangeError::new(ErrorKind::ConnectTimeout);
+        let addresses = deadline
+            .timeout(left(), self.resolver.addresses())
+            .await
+            .ok_or_else(late)??;
+        let mut failure = late();
+        for (n, &address) in addresses.iter().enumerate() {
+            let others = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
+            match deadline.timeout(left() / others, self.open(address)).await {
+                Some(Ok(stream)) => {
+                    self.resolver.answered(address);
+                    return Ok(Wire::new(stream, deadline));
+                }
+                Some(Err(error)) => failure = error,
+                None => failure = late(),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn open(&self, address: SocketAddr) -> Result<Stream, ExchangeError> {
+        let tcp = TcpStream::connect(address).await.map_err(|error| {
+            let kind = match error.kind() {
+                io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
+                io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
+                _ => ErrorKind::Connect,
+            };
+            ExchangeError::because(kind, error)
+        })?;
+        tcp.set_nodelay(true)
+            .map_err(|error| ExchangeError::because(ErrorKind::Connect, error))?;
+        let Some((config, name)) = &self.tls else {
+            return Ok(Stream::Tcp(tcp));
+        };
+        let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name.clone(), tcp);
+        let tls = Box::pin(tls)
+            .await
+            .map_err(|error| ExchangeError::because(ErrorKind::Tls, error))?;
+        Ok(Stream::Tls(Box::new(tls)))
+    }
+}

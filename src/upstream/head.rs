@@ -1,0 +1,432 @@
+//! Response heads (RFC 9112): parsed once, in place, strictly. Header values are slices of the read buffer.
+
+use super::error::Malformed;
+use bytes::BytesMut;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use std::mem::MaybeUninit;
+
+/// The most header fields that a response may have.
+pub const MAX_HEADERS: usize = 100;
+
+/// A parsed response head.
+#[derive(Debug)]
+pub struct Head {
+    /// The status, 100 to 999.
+    pub status: StatusCode,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
+    /// All fields, the hop-by-hop ones included.
+    pub headers: HeaderMap,
+    /// What `Content-Length` and `Transfer-Encoding` say.
+    pub framing: Framing,
+    /// The server will keep the connection open after this response.
+    pub keep_alive: bool,
+}
+
+/// Where a body ends (RFC 9112, 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// With the last chunk.
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+impl Head {
+    /// The framing of this response's body to a request with `method`.
+    #[must_use]
+    pub fn body(&self, method: &Method) -> Framing {
+        let none = *method == Method::HEAD
+            || self.status.is_informational()
+            || self.status == StatusCode::NO_CONTENT
+            || self.status == StatusCode::NOT_MODIFIED;
+        if none {
+            Framing::Length(0)
+        } else {
+            self.framing
+        }
+    }
+}
+
+/// Reads heads from a buffer that grows between the calls, in time linear in its length.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    /// Bytes that are known not to contain the end of the head.
+    seen: usize,
+}
+
+impl HeadReader {
+    /// Takes a complete head from the front of `buf`, or nothing if its end is not there yet.
+    ///
+    /// # Errors
+    /// Whatever is not clean HTTP/1.x, or longer than `limit` bytes.
+    pub fn read(&mut self, buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
+        if self.seen > 0 && !may_end(buf.get(self.seen.saturating_sub(3)..).unwrap_or_default()) {
+            return self.partial(buf, limit);
+        }
+        match parse(buf, limit)? {
+            Some(head) => {
+                self.seen = 0;
+                Ok(Some(head))
+            }
+            None => self.partial(buf, limit),
+        }
+    }
+
+    fn partial(&mut self, buf: &BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
+        self.seen = buf.len();
+        if self.seen >= limit {
+            Err(Malformed::HeadTooLarge)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// Whether an empty line may end in `tail`.
+fn may_end(tail: &[u8]) -> bool {
+    tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n")
+}
+
+/// A field's place in the head.
+#[derive(Clone, Copy, Default)]
+struct Field {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
+    // httparse skips empty lines before the status line; nothing may stand there.
+    if matches!(buf.first(), Some(b'\r' | b'\n')) {
+        return Err(Malformed::StatusLine);
+    }
+    let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut response,
+        buf,
+        &mut slots,
+    );
+    let end = match parsed {
+        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Malformed::TooManyHeaders),
+        Err(httparse::Error::Status | httparse::Error::Version | httparse::Error::Token) => {
+            return Err(Malformed::StatusLine);
+        }
+        Err(_) => {
+            return Err(if response.code.is_some() {
+                Malformed::Header
+            } else {
+                Malformed::StatusLine
+            });
+        }
+    };
+    if end > limit {
+        return Err(Malformed::HeadTooLarge);
+    }
+    let (Some(code), Some(minor)) = (response.code, response.version) else {
+        return Err(Malformed::StatusLine);
+    };
+    let status = StatusCode::from_u16(code).map_err(|_| Malformed::StatusLine)?;
+    let version = if minor == 0 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
+
+    let base = buf.as_ptr() as usize;
+    let place = |part: &[u8]| {
+        (
+            (part.as_ptr() as usize).wrapping_sub(base) as u32,
+            part.len() as u32,
+        )
+    };
+    let mut fields = [Field::default(); MAX_HEADERS];
+    let count = response.headers.len();
+    for (field, header) in fields.iter_mut().zip(response.headers.iter()) {
+        *field = Field {
+            name: place(header.name.as_bytes()),
+            value: place(header.value),
+        };
+    }
+
+    let head = buf.split_to(end).freeze();
+    if has_bare_lf(&head) {
+        return Err(Malformed::Header);
+    }
+    let mut headers = HeaderMap::with_capacity(count);
+    let mut facts = Facts::default();
+    for &Field {
+        name: (name, name_len),
+        value: (value, value_len),
+    } in fields.iter().take(count)
+    {
+        let (name, value) = (name as usize, value as usize);
+        let name = head
+            .get(name..name + name_len as usize)
+            .and_then(|name| HeaderName::from_bytes(name).ok());
+        let value = HeaderValue::from_maybe_shared(head.slice(value..value + value_len as usize));
+        let (Some(name), Ok(value)) = (name, value) else {
+            return Err(Malformed::Header);
+        };
+        facts.note(&name, &value)?;
+        headers.append(name, value);
+    }
+    let framing = facts.framing(version)?;
+    let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
+    Ok(Some(Head {
+        status,
+        version,
+        headers,
+        framing,
+        keep_alive,
+    }))
+}
+
+/// httparse lets a lone LF end a line. Counted, not searched: the loop vectorises.
+fn has_bare_lf(head: &[u8]) -> bool {
+    let after = head.get(1..).unwrap_or_default();
+    head.iter()
+        .zip(after)
+        .map(|(&a, &b)| u32::from(b == b'\n' && a != b'\r'))
+        .sum::<u32>()
+        != 0
+}
+
+/// What the fields say about framing and the connection.
+#[derive(Default)]
+struct Facts {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Facts {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+        if *name == CONTENT_LENGTH {
+            // A second one is refused even if it agrees: downstream there must be one.
+            let length = decimal(value.as_bytes()).filter(|_| self.length.is_none());
+            self.length = Some(length.ok_or(Malformed::ContentLength)?);
+        } else if *name == TRANSFER_ENCODING {
+            if self.chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err(Malformed::TransferEncoding);
+            }
+            self.chunked = true;
+        } else if *name == CONNECTION {
+            for token in value.as_bytes().split(|&b| b == b',') {
+                let token = token.trim_ascii();
+                self.close |= token.eq_ignore_ascii_case(b"close");
+                self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+            }
+        }
+        Ok(())
+    }
+
+    fn framing(&self, version: Version) -> Result<Framing, Malformed> {
+        match (self.chunked, self.length) {
+            (true, Some(_)) => Err(Malformed::TwoLengths),
+            (true, None) if version == Version::HTTP_10 => Err(Malformed::TransferEncoding),
+            (true, None) => Ok(Framing::Chunked),
+            (false, Some(length)) => Ok(Framing::Length(length)),
+            (false, None) => Ok(Framing::Close),
+        }
+    }
+}
+
+/// Digits only; what does not fit in 63 bits is no length.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 19 {
+        return None;
+    }
+    let number = text.iter().try_fold(0u64, |n, b| {
+        b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0'))
+    })?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Head>, Malformed> {
+        let mut buf = BytesMut::from(text);
+        HeadReader::default().read(&mut buf, 1024)
+    }
+
+    fn whole(lines: &str) -> Result<Head, Malformed> {
+        read(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n")).map(|head| head.expect("complete"))
+    }
+
+    #[test]
+    fn a_plain_head() {
+        let mut buf = BytesMut::from(
+            "HTTP/1.1 201 Created\r\nContent-Length: 5\r\nX-A:  b \r\nx-a: c\r\n\r\nhello",
+        );
+        let head = HeadReader::default().read(&mut buf, 1024).unwrap().unwrap();
+        assert_eq!(head.status, 201);
+        assert_eq!(head.framing, Framing::Length(5));
+        assert!(head.keep_alive);
+        let values: Vec<_> = head.headers.get_all("x-a").iter().collect();
+        assert_eq!(values, ["b", "c"]);
+        assert_eq!(&buf[..], b"hello");
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte() {
+        let text = b"HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n";
+        let (mut buf, mut reader) = (BytesMut::new(), HeadReader::default());
+        for (n, &byte) in text.iter().enumerate() {
+            buf.extend_from_slice(&[byte]);
+            let head = reader.read(&mut buf, 1024).unwrap();
+            assert_eq!(head.is_some(), n + 1 == text.len(), "after {n}");
+        }
+    }
+
+    #[test]
+    fn framing_doubts_are_refused() {
+        for (lines, reason) in [
+            (
+                "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+                Malformed::TwoLengths,
+            ),
+            (
+                "content-length: 5\r\ncontent-length: 6\r\n",
+                Malformed::ContentLength,
+            ),
+            (
+                "content-length: 5\r\ncontent-length: 5\r\n",
+                Malformed::ContentLength,
+            ),
+            ("content-length: 5, 5\r\n", Malformed::ContentLength),
+            ("content-length: +5\r\n", Malformed::ContentLength),
+            ("content-length: -1\r\n", Malformed::ContentLength),
+            ("content-length:\r\n", Malformed::ContentLength),
+            ("content-length: 0x5\r\n", Malformed::ContentLength),
+            (
+                "content-length: 9223372036854775808\r\n",
+                Malformed::ContentLength,
+            ),
+            (
+                "content-length: 99999999999999999999\r\n",
+                Malformed::ContentLength,
+            ),
+            (
+                "transfer-encoding: gzip, chunked\r\n",
+                Malformed::TransferEncoding,
+            ),
+            (
+                "transfer-encoding: identity\r\n",
+                Malformed::TransferEncoding,
+            ),
+            (
+                "transfer-encoding: chunked, chunked\r\n",
+                Malformed::TransferEncoding,
+            ),
+            (
+                "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+                Malformed::TransferEncoding,
+            ),
+            ("transfer-encoding: \x0bchunked\r\n", Malformed::Header),
+            ("a: b\r\n folded\r\n", Malformed::Header),
+            ("a : b\r\n", Malformed::Header),
+            ("a\r\n", Malformed::Header),
+            (": b\r\n", Malformed::Header),
+            ("a: b\nc: d\r\n", Malformed::Header),
+            ("a: b\rc: d\r\n", Malformed::Header),
+            ("a: b\0\r\n", Malformed::Header),
+        ] {
+            assert_eq!(whole(lines).map(|h| h.framing), Err(reason), "{lines:?}");
+        }
+        assert_eq!(
+            whole("transfer-encoding: Chunked\r\n").unwrap().framing,
+            Framing::Chunked
+        );
+        assert_eq!(whole("a: b\r\n").unwrap().framing, Framing::Close);
+        assert_eq!(
+            whole("content-length: 9223372036854775807\r\n")
+                .unwrap()
+                .framing,
+            Framing::Length(i64::MAX as u64)
+        );
+    }
+
+    #[test]
+    fn bad_status_lines_are_refused() {
+        for line in [
+            "HTTP/1.1 099 x",
+            "HTTP/1.1 20 x",
+            "HTTP/1.1 2000 x",
+            "HTTP/2.0 200 x",
+            "HTTP/1.1  200 x",
+            "http/1.1 200 x",
+            "HTTP/1.1 2x0 x",
+            "ICY 200 OK",
+            "HTTP/1.1 200 a\rb",
+            "\r\nHTTP/1.1 200 OK",
+            "HTTP/1.1\t200 OK",
+        ] {
+            assert_eq!(
+                read(&format!("{line}\r\n\r\n")).map(|_| ()),
+                Err(Malformed::StatusLine),
+                "{line:?}"
+            );
+        }
+        assert_eq!(read("HTTP/1.1 200\r\n\r\n").unwrap().unwrap().status, 200);
+    }
+
+    #[test]
+    fn limits() {
+        let many = "a: b\r\n".repeat(MAX_HEADERS);
+        assert!(whole(&many).is_ok());
+        assert_eq!(
+            whole(&format!("{many}a: b\r\n")).map(|_| ()),
+            Err(Malformed::TooManyHeaders)
+        );
+        let long = format!("a: {}\r\n", "b".repeat(1024));
+        assert_eq!(whole(&long).map(|_| ()), Err(Malformed::HeadTooLarge));
+        assert_eq!(
+            read(&format!("HTTP/1.1 200 OK\r\na: {}", "b".repeat(1024))).map(|_| ()),
+            Err(Malformed::HeadTooLarge)
+        );
+    }
+
+    #[test]
+    fn keeping_the_connection() {
+        for (text, keep) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nconnection: x, Close\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\n\r\n", true),
+            (
+                "HTTP/1.0 200 OK\r\nconnection: keep-alive, close\r\n\r\n",
+                false,
+            ),
+        ] {
+            assert_eq!(read(text).unwrap().unwrap().keep_alive, keep, "{text:?}");
+        }
+        assert_eq!(
+            read("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").map(|_| ()),
+            Err(Malformed::TransferEncoding)
+        );
+    }
+
+    #[test]
+    fn bodies_that_are_never_there() {
+        let head = whole("content-length: 5\r\n").unwrap();
+        assert_eq!(head.body(&Method::GET), Framing::Length(5));
+        assert_eq!(head.body(&Method::HEAD), Framing::Length(0));
+        for status in ["204", "304", "103"] {
+            let head = read(&format!(
+                "HTTP/1.1 {status} x\r\ntransfer-encoding: chunked\r\n\r\n"
+            ))
+            .unwrap()
+            .unwrap();
+            assert_eq!(head.body(&Method::GET), Framing::Length(0));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The worker's coarse timer: one task ticks for all connections of a worker, and a deadline is a number in
+//! a cell. Arming and disarming cost a store each; nothing is registered for a request.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The granularity: a deadline fires up to three ticks late, and never early on a worker that is not blocked.
+pub const TICK: Duration = Duration::from_millis(10);
+
+const NEVER: u64 = u64::MAX;
+
+/// A worker's timer. Cheap to clone; made inside the worker's runtime. Its task sleeps while no deadline is
+/// armed and ends with the last handle.
+#[derive(Clone)]
+pub struct Timer(Rc<Clock>);
+
+struct Clock {
+    start: Instant,
+    /// Ticks since `start`, as of the last tick.
+    now: Cell<u64>,
+    armed: Cell<usize>,
+    /// The ticking task, while it sleeps because nothing is armed.
+    sleeping: RefCell<Option<Waker>>,
+    entries: RefCell<Vec<Rc<Entry>>>,
+}
+
+struct Entry {
+    at: Cell<u64>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Timer {
+    /// Starts the ticking task of this worker.
+    ///
+    /// # Panics
+    /// Outside a `LocalRuntime` or `LocalSet`.
+    #[must_use]
+    pub fn new() -> Self {
+        let clock = Rc::new(Clock {
+            start: Instant::now(),
+            now: Cell::new(0),
+            armed: Cell::new(0),
+            sleeping: RefCell::new(None),
+            entries: RefCell::default(),
+        });
+        tokio::task::spawn_local(tick(Rc::downgrade(&clock)));
+        Self(clock)
+    }
+
+    /// A new deadline, not armed.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        let entry = Rc::new(Entry {
+            at: Cell::new(NEVER),
+            waker: RefCell::new(None),
+        });
+        self.0.entries.borrow_mut().push(entry.clone());
+        Deadline {
+            clock: self.0.clone(),
+            entry,
+        }
+    }
+
+    /// The time since the timer began, as of the last tick. It stands still while nothing is armed.
+    #[must_use]
+    pub fn coarse(&self) -> Duration {
+        TICK * u32::try_from(self.0.now.get()).unwrap_or(u32::MAX)
+    }
+
+    /// The time since the timer began.
+    #[must_use]
+    pub fn exact(&self) -> Duration {
+        self.0.start.elapsed()
+    }
+}
+
+impl Default for Timer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+async fn tick(clock: Weak<Clock>) {
+    let mut woken = Vec::new();
+    loop {
+        let slept = poll_fn(|cx| match clock.upgrade() {
+            None => Poll::Ready(false),
+            Some(clock) if clock.armed.get() > 0 => Poll::Ready(true),
+            Some(clock) => {
+                clock.sleeping.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        });
+        if !slept.await {
+            return;
+        }
+        tokio::time::sleep(TICK).await;
+        let Some(clock) = clock.upgrade() else { return };
+        clock.advance(&mut woken);
+        drop(clock);
+        for waker in woken.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+impl Clock {
+    fn refresh(&self) -> u64 {
+        let now =
+            u64::try_from(self.start.elapsed().as_millis() / TICK.as_millis()).unwrap_or(NEVER - 1);
+        self.now.set(now);
+        now
+    }
+
+    fn advance(&self, woken: &mut Vec<Waker>) {
+        let now = self.refresh();
+        // An entry that only the list holds belonged to a connection that is gone.
+        self.entries.borrow_mut().retain(|entry| {
+            if entry.at.get() <= now {
+                woken.extend(entry.waker.take());
+            }
+            Rc::strong_count(entry) > 1
+        });
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        if let Some(waker) = self.sleeping.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// One deadline, used again and again by one connection.
+pub struct Deadline {
+    clock: Rc<Clock>,
+    entry: Rc<Entry>,
+}
+
+impl Deadline {
+    /// Sets the deadline to `after` from now, whatever it was.
+    pub fn arm(&self, after: Duration) {
+        if self.entry.at.get() == NEVER {
+            self.clock.armed.set(self.clock.armed.get() + 1);
+        }
+        // While the task sleeps nobody keeps the time.
+        let now = match self.clock.sleeping.take() {
+            Some(waker) => {
+                waker.wake();
+                self.clock.refresh()
+            }
+            None => self.clock.now.get(),
+        };
+        let ticks = after.as_nanos().div_ceil(TICK.as_nanos());
+        let ticks = u64::try_from(ticks).unwrap_or(NEVER / 2).min(NEVER / 2);
+        // The clock is a little more than one tick behind at most, and the tick that counts may have begun.
+        self.entry
+            .at
+            .set(now.saturating_add(ticks).saturating_add(2).min(NEVER - 1));
+    }
+
+    /// Takes the deadline back.
+    pub fn disarm(&self) {
+        if self.entry.at.replace(NEVER) != NEVER {
+            self.clock
+                .armed
+                .set(self.clock.armed.get().saturating_sub(1));
+        }
+    }
+
+    /// Whether the deadline is over; if it is armed and not yet over, the task is woken when it is.
+    pub fn poll_expired(&self, cx: &Context<'_>) -> bool {
+        let at = self.entry.at.get();
+        if at == NEVER {
+            return false;
+        }
+        if at <= self.clock.now.get() {
+            return true;
+        }
+        let mut waker = self.entry.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            waker => *waker = Some(cx.waker().clone()),
+        }
+        false
+    }
+
+    /// Runs `future` for at most `after`; `None` when the time is over.
+    pub async fn timeout<F: Future>(&self, after: Duration, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        self.arm(after);
+        let output = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.poll_expired(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await;
+        self.disarm();
+        output
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::tests::local;
+
+    #[test]
+    fn a_deadline_fires_late_by_three_ticks_at_most_and_never_early() {
+        local(async {
+            let timer = Timer::new();
+            let deadline = timer.deadline();
+            for ms in [1, 10, 35, 120] {
+                tokio::time::sleep(Duration::from_millis(7)).await;
+                let begun = std::time::Instant::now();
+                let wait = Duration::from_millis(ms);
+                assert!(
+                    deadline
+                        .timeout(wait, std::future::pending::<()>())
+                        .await
+                        .is_none()
+                );
+                let took = begun.elapsed();
+                assert!(took >= wait, "{took:?} for {wait:?}");
+                assert!(
+                    took < wait + 3 * TICK + Duration::from_millis(200),
+                    "{took:?} for {wait:?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn what_ends_in_time_is_handed_on_and_disarms() {
+        local(async {
+            let timer = Timer::new();
+            let deadline = timer.deadline();
+            assert_eq!(
+                deadline
+                    .timeout(Duration::from_millis(50), async { 7 })
+                    .await,
+                Some(7)
+            );
+            assert_eq!(timer.0.armed.get(), 0);
+            drop(deadline);
+            timer.0.advance(&mut Vec::new());
+            assert!(timer.0.entries.borrow().is_empty());
+        });
+    }
+}
