@@ -82,6 +82,11 @@ impl SourceFile {
         self.lines.len()
     }
 
+    /// The byte at which a line (from 1) begins.
+    pub fn line_start(&self, line: usize) -> usize {
+        line.checked_sub(1).and_then(|i| self.lines.get(i)).map_or(self.text.len(), |start| *start as usize)
+    }
+
     /// The text of a line (from 1), without its line break.
     pub fn line(&self, line: usize) -> &str {
         let Some(&start) = line.checked_sub(1).and_then(|i| self.lines.get(i)) else { return "" };

@@ -182,9 +182,7 @@ fn every_page_shows_its_code() {
         assert_eq!(parts, [&"## Example", &"## What to do"], "{code}");
         // What is not text cannot stand in a page.
         assert!(blocks.iter().any(|(info, _)| *info == "gw,fails") || code == Code::E0108, "{code} has no example");
-        if !BUILT.iter().any(|hundred| code.name()[1..].starts_with(hundred)) {
-            continue;
-        }
+        let built = BUILT.iter().any(|hundred| code.name()[1..].starts_with(hundred));
         for (info, text) in blocks {
             let wanted = match info {
                 "gw,fails" => vec![code],
@@ -194,7 +192,7 @@ fn every_page_shows_its_code() {
             let found = load::check(&MemoryFiles::default(), Path::new("gateway.gw"), text.clone().into_bytes());
             let codes: Vec<_> = found.diagnostics.iter().map(|d| d.code).collect();
             let shown = render::human(&found.diagnostics, &found.sources, Look { width: 100, color: false });
-            assert_eq!(codes, wanted, "docs/src/errors/{code}.md:\n{text}\n{shown}");
+            assert!(codes == wanted || !built && codes.is_empty(), "{codes:?} and not {wanted:?}: docs/src/errors/{code}.md:\n{text}\n{shown}");
         }
     }
 }

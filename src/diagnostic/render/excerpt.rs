@@ -23,7 +23,9 @@ const LOOK_AROUND: usize = 2000;
 /// A marked place and what to say there.
 #[derive(Clone)]
 pub(super) struct Mark<'a> {
+    /// Where it is in the file.
     pub bytes: Range<usize>,
+    /// Its lines, from 1.
     pub lines: Range<usize>,
     pub message: &'a str,
     pub primary: bool,
@@ -55,6 +57,11 @@ impl<'a> Mark<'a> {
             && others.iter().all(|m| self.drawn_end() <= m.bytes.start || m.drawn_end() <= self.bytes.start)
     }
 
+    /// Over more than one line.
+    fn is_long(&self) -> bool {
+        self.lines.len() > 1
+    }
+
     /// An empty mark takes a column too.
     fn drawn_end(&self) -> usize {
         self.bytes.end.max(self.bytes.start + 1)
@@ -69,8 +76,18 @@ pub(super) struct Excerpt {
     count: usize,
     /// A mark is cut off or covers another, or its message has too little room: better each in an excerpt of its own.
     pub cramped: bool,
-    /// Where each mark is in `text`, and its message, wrapped.
-    pub marks: Vec<(Range<usize>, Option<String>, bool)>,
+    /// The marks, in the order they were given.
+    pub drawn: Vec<Drawn>,
+}
+
+/// A mark as it is drawn.
+#[derive(Clone, Default)]
+pub(super) struct Drawn {
+    /// Where it is in the excerpt's text.
+    pub range: Range<usize>,
+    /// Its message, wrapped.
+    pub message: Option<String>,
+    pub primary: bool,
 }
 
 impl Excerpt {
@@ -78,56 +95,57 @@ impl Excerpt {
     pub fn new(file: &SourceFile, marks: &[Mark], width: usize, digits: usize) -> Excerpt {
         let first = marks.iter().map(|m| m.lines.start).min().unwrap_or(1);
         let end = marks.iter().map(|m| m.lines.end).max().unwrap_or(2);
-        let gutter = 3 + digits + if marks.iter().any(|m| m.lines.len() > 1) { 3 + marks.len() } else { 0 };
+        let gutter = 3 + digits + if marks.iter().any(Mark::is_long) { 3 + marks.len() } else { 0 };
         let limit = width.saturating_sub(gutter).max(20);
-
-        let mut text = String::new();
-        let mut starts = vec![0; marks.len()];
-        let mut ends = vec![0; marks.len()];
-        let mut messages = vec![None; marks.len()];
-        let mut cramped = false;
-        for number in first..end {
-            let raw = file.line(number);
-            let begin = raw.as_ptr() as usize - file.text.as_ptr() as usize;
-            let here = |m: &Mark| m.lines.contains(&number);
-            let anchor = marks.iter().filter(|m| here(m)).min_by_key(|m| !m.primary);
-            let anchor = anchor.map_or(0..0, |m| {
-                m.bytes.start.saturating_sub(begin).min(raw.len())..m.bytes.end.saturating_sub(begin).min(raw.len())
-            });
-            let wish = marks.iter().filter(|m| here(m)).map(|m| m.message.width()).max().unwrap_or(0);
-            let line = Line::new(raw, anchor, wish, limit);
-            let mut drawn = Vec::new();
-            for (i, mark) in marks.iter().enumerate().filter(|(_, m)| here(m)) {
-                if mark.lines.start == number {
-                    starts[i] = text.len() + line.place(mark.bytes.start - begin);
-                    cramped |= !line.shows(mark.bytes.start - begin);
-                }
-                if mark.lines.end == number + 1 {
-                    ends[i] = text.len() + line.place(mark.bytes.end - begin);
-                    let columns = |end: usize| line.text[..end - text.len()].width();
-                    let (from, to) = if mark.lines.len() > 1 { (0, 0) } else { (columns(starts[i]), columns(ends[i])) };
-                    let (to, middle) = (to.max(from + 1), (from + to.max(1)) / 2);
-                    cramped |= drawn.iter().any(|other: &Range<usize>| from < other.end && other.start < to);
-                    drawn.push(from..to);
-                    let room = limit.saturating_sub(middle + 4);
-                    cramped |= room < mark.message.width().min(ROOM.start);
-                    messages[i] = wrap(mark.message, room.max(ROOM.start));
-                }
-            }
-            text.push_str(&line.text);
-            text.push('\n');
-        }
         let chief = marks.iter().find(|m| m.primary).or(marks.first());
         let place = file.line_column(chief.map_or(0, |m| m.bytes.start as u32));
-        let marks = (0..marks.len()).map(|i| (starts[i]..ends[i].max(starts[i]), messages[i].take(), marks[i].primary));
-        Excerpt {
+        let mut excerpt = Excerpt {
             name: format!("{}:{}:{}", clean(&file.name), place.line, place.column),
-            marks: marks.collect(),
-            text,
+            text: String::new(),
             first,
             count: end - first,
-            cramped,
+            cramped: false,
+            drawn: marks.iter().map(|m| Drawn { primary: m.primary, ..Drawn::default() }).collect(),
+        };
+        (first..end).for_each(|number| excerpt.push(file, number, marks, limit));
+        excerpt
+    }
+
+    /// Adds a line, and what the marks that begin or end in it need of it.
+    fn push(&mut self, file: &SourceFile, number: usize, marks: &[Mark], limit: usize) {
+        let (raw, begin) = (file.line(number), file.line_start(number));
+        let here = || marks.iter().filter(|m| m.lines.contains(&number));
+        let inside = |byte: usize| byte.saturating_sub(begin).min(raw.len());
+        let anchor = here().min_by_key(|m| !m.primary).map_or(0..0, |m| inside(m.bytes.start)..inside(m.bytes.end));
+        let wish = here().map(|m| m.message.width()).max().unwrap_or(0);
+        let line = Line::new(raw, anchor, wish, limit);
+        let mut taken: Vec<Range<usize>> = Vec::new();
+        for (mark, drawn) in marks.iter().zip(&mut self.drawn) {
+            if mark.lines.start == number {
+                self.cramped |= !line.shows(mark.bytes.start - begin);
+                drawn.range = self.text.len() + line.place(mark.bytes.start - begin)..usize::MAX;
+            }
+            if mark.lines.end != number + 1 {
+                continue;
+            }
+            let end = line.place(mark.bytes.end - begin);
+            let columns = match mark.is_long() {
+                true => 0..1,
+                false => {
+                    let from = line.text[..drawn.range.start - self.text.len()].width();
+                    from..line.text[..end].width().max(from + 1)
+                }
+            };
+            drawn.range.end = (self.text.len() + end).max(drawn.range.start);
+            // miette hangs a message on the middle of its mark: `╰── message`.
+            let room = limit.saturating_sub((columns.start + columns.end) / 2 + 4);
+            self.cramped |= room < mark.message.width().min(ROOM.start);
+            self.cramped |= taken.iter().any(|other| columns.start < other.end && other.start < columns.end);
+            taken.push(columns);
+            drawn.message = wrap(mark.message, room.max(ROOM.start));
         }
+        self.text.push_str(&line.text);
+        self.text.push('\n');
     }
 
     /// How many digits its longest line number has.

@@ -63,9 +63,9 @@ fn pictures(out: &mut String, diagnostic: &Diagnostic, sources: &Sources, styles
     }
     for (i, excerpt) in excerpts.iter().enumerate() {
         let mut styles = styles.clone();
-        let mut order: Vec<_> = excerpt.marks.iter().collect();
-        order.sort_by_key(|(range, ..)| range.start);
-        styles.highlights = order.iter().map(|(.., primary)| if *primary { styles.error } else { styles.advice }).collect();
+        let mut order: Vec<_> = excerpt.drawn.iter().collect();
+        order.sort_by_key(|drawn| drawn.range.start);
+        styles.highlights = order.iter().map(|drawn| if drawn.primary { styles.error } else { styles.advice }).collect();
         let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_context_lines(0)
@@ -165,9 +165,9 @@ impl miette::Diagnostic for Picture<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(self.0.marks.iter().map(|(range, message, primary)| {
-            let make = if *primary { LabeledSpan::new_primary_with_span } else { LabeledSpan::new_with_span };
-            make(message.clone(), range.clone())
+        Some(Box::new(self.0.drawn.iter().map(|drawn| {
+            let make = if drawn.primary { LabeledSpan::new_primary_with_span } else { LabeledSpan::new_with_span };
+            make(drawn.message.clone(), drawn.range.clone())
         })))
     }
 }
