@@ -431,3 +431,143 @@ pub fn from_json(json: &serde_json::Value, ty: &Type) -> Result<Value<'static>, 
 pub fn is_method(word: &str) -> bool {
     word.len() >= 2 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'-' || b == b'_') && word.as_bytes()[0].is_ascii_uppercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(word: &str) -> String {
+        match number(word) {
+            Ok(v) => format!("{v:?}"),
+            Err(e) => format!("{} | {}", e.message, e.help.unwrap_or_default()),
+        }
+    }
+
+    #[test]
+    fn literals() {
+        for (word, wanted) in [
+            ("42", "Int(42)"),
+            ("-1", "Int(-1)"),
+            ("0", "Int(0)"),
+            ("1_000", "Int(1000)"),
+            ("0.5", "Float(0.5)"),
+            ("-2.25", "Float(-2.25)"),
+            ("250ms", "Duration(250ms)"),
+            ("5s", "Duration(5s)"),
+            ("1m", "Duration(60s)"),
+            ("2h", "Duration(7200s)"),
+            ("7d", "Duration(604800s)"),
+            ("512B", "Size(512)"),
+            ("64KiB", "Size(65536)"),
+            ("10MB", "Size(10000000)"),
+            ("1_000MB", "Size(1000000000)"),
+            ("10/s", "Rate(Rate { count: 10, per: 1s })"),
+            ("100/min", "Rate(Rate { count: 100, per: 60s })"),
+            ("1_000/h", "Rate(Rate { count: 1000, per: 3600s })"),
+            ("5_000/day", "Rate(Rate { count: 5000, per: 86400s })"),
+            ("12.5%", "Percent(12.5)"),
+            ("100%", "Percent(100.0)"),
+            ("2026-01-31", "Date(2026-01-31)"),
+            ("2026-01-31T10:00:00Z", "Time(2026-01-31T10:00:00Z)"),
+            ("10.1.2.3", "Ip(10.1.2.3)"),
+            ("10.0.0.0/8", "Cidr(10.0.0.0/8)"),
+            ("127.0.0.1:9000", "Address(127.0.0.1:9000)"),
+        ] {
+            assert_eq!(shown(word), wanted, "{word}");
+        }
+    }
+
+    #[test]
+    fn wrong_forms_get_the_right_one() {
+        for (word, help) in [
+            ("100/m", "write `100/min`"),
+            ("10/sec", "write `10/s`"),
+            ("5/hour", "write `5/h`"),
+            ("5/d", "write `5/day`"),
+            ("5/fortnight", "per `/s`, `/min`"),
+            ("0/s", "at least 1"),
+            ("5min", "write `5m`"),
+            ("5sec", "write `5s`"),
+            ("5_sec", "write `5s`"),
+            ("10mb", "write `10MB`"),
+            ("10kb", "write `10KB`"),
+            ("10kib", "write `10KiB`"),
+            ("10k", "write `10KB`"),
+            ("10M", "`10MB`"),
+            ("2w", "write `14d`"),
+            ("10us", "smallest unit is `ms`"),
+            ("1.5s", "write `1500ms`"),
+            ("1.5h", "write `90m`"),
+            ("1.5MiB", "write `1536KiB`"),
+            ("5xx", "response.status >= 500"),
+            ("1__0", "write `1_0`"),
+            ("1_", "write `1`"),
+            ("007", "write `7`"),
+            ("99999999999999999999", "the largest is"),
+            ("99999999999999d", "the largest is"),
+            ("9999999999TiB", "the largest is"),
+            ("-5s", "write `5s`"),
+            ("120%", "between `0%` and `100%`"),
+            ("-1%", "between `0%` and `100%`"),
+            ("10.0.0.1/8", "write `10.0.0.0/8`"),
+            ("10.0.0.0/33", "between 0 and 32"),
+            ("1.2.3", "four numbers"),
+            ("256.1.1.1", "four numbers"),
+            ("127.0.0.1:99999", "between 0 and 65535"),
+            ("2026-13-01", "YYYY-MM-DD"),
+            ("5-3", "spaces around"),
+            ("3scale", "units are"),
+        ] {
+            let e = number(word).expect_err(word);
+            let help_text = e.help.unwrap_or_default();
+            assert!(help_text.contains(help), "{word}: {} | {help_text}", e.message);
+        }
+    }
+
+    #[test]
+    fn statuses_and_classes() {
+        assert_eq!(status_or_class("5xx"), Ok(StatusMatch::Class(5)));
+        assert_eq!(status_or_class("404"), Ok(StatusMatch::Status(404)));
+        assert!(status_or_class("6xx").is_err());
+        assert!(status_or_class("99").is_err());
+        assert!(status_or_class("600").is_err());
+    }
+
+    #[test]
+    fn values_from_the_environment() {
+        let list = Type::List(Box::new(Type::Cidr));
+        for (text, ty, wanted) in [
+            ("a b", Type::String, "Str(\"a b\")"),
+            ("x", Type::Secret, "Secret(<secret>)"),
+            ("http://a:1", Type::Url, "Str(\"http://a:1\")"),
+            ("5", Type::Float, "Float(5.0)"),
+            ("5s", Type::Duration, "Duration(5s)"),
+            (":80", Type::Address, "Address(0.0.0.0:80)"),
+            ("[\"10.0.0.0/8\", \"::1\"]", list, "List([Cidr(10.0.0.0/8), Cidr(::1/128)])"),
+            ("", Type::Int.optional(), "Null"),
+        ] {
+            assert_eq!(format!("{:?}", of_type(text, &ty).expect(text)), wanted);
+        }
+        for (text, ty) in [("5", Type::Duration), ("x", Type::Bool), ("ftp://a", Type::Url), ("1.2", Type::Int), ("get", Type::Method), ("x", Type::Uuid)] {
+            assert!(of_type(text, &ty).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_is_judged(word in "-?[0-9][0-9a-zA-Z_%./:-]{0,24}") {
+            if let Err(e) = number(&word) {
+                prop_assert!(!e.message.is_empty());
+            }
+        }
+
+        #[test]
+        fn any_text_is_judged(text in "\\PC{0,20}") {
+            for name in Type::SCALARS {
+                let _ = of_type(&text, &Type::scalar(name).unwrap());
+            }
+            let _ = status_or_class(&text);
+        }
+    }
+}

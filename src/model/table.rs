@@ -52,6 +52,12 @@ fn canonical_net(net: IpNet) -> IpNet {
     net.trunc()
 }
 
+impl Default for TableData {
+    fn default() -> TableData {
+        TableData::Texts(AHashSet::new())
+    }
+}
+
 impl TableData {
     /// No entries, in the form for `ty` (`[T]` or `{string: T}`).
     pub fn empty(ty: &Type) -> TableData {
