@@ -6,6 +6,8 @@
 
 mod check;
 mod completions;
+mod fmt;
+mod line_diff;
 mod man;
 mod terminal;
 
@@ -25,6 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Fmt(fmt::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -44,6 +47,7 @@ pub enum Exit {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(args),
+        Command::Fmt(args) => fmt::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     };
