@@ -2,6 +2,7 @@
 
 mod disk;
 mod imports;
+pub mod inputs;
 mod memory;
 mod roots;
 
