@@ -2,10 +2,12 @@
 
 pub mod cli;
 pub mod check;
+pub mod decide;
 pub mod diagnostic;
 pub mod load;
 pub mod model;
 pub mod policy;
+pub mod plan;
 pub mod source;
 pub mod state;
 pub mod syntax;

@@ -162,10 +162,8 @@ fn date(raw: &str) -> Option<jiff::civil::Date> {
     jiff::civil::Date::new(year, month as i8, day as i8).ok()
 }
 
-/// The whole text matches, whether or not the expression is anchored.
+/// The whole text matches. Expressions of parameters come anchored (`^(?:…)$`), so the leftmost match is the whole one.
 fn whole(regex: &regex::Regex, text: &str) -> bool {
-    // The leftmost match may be a shorter alternative, so a partial one proves nothing: `model` compiles these anchored,
-    // and this only refuses what is not.
     regex.find(text).is_some_and(|m| m.start() == 0 && m.end() == text.len())
 }
 

@@ -119,6 +119,13 @@ impl Methods {
         STANDARD.into_iter().filter(|m| self.bits & bit(m) != 0).chain(self.custom.iter().cloned())
     }
 
+    /// Those of both.
+    pub(crate) fn union(&self, other: &Methods) -> Methods {
+        let mut custom = self.custom.to_vec();
+        custom.extend(other.custom.iter().filter(|m| !self.custom.contains(m)).cloned());
+        Methods { bits: self.bits | other.bits, custom: custom.into() }
+    }
+
     /// Named ones go before `ANY`.
     pub(crate) fn rank(&self) -> u8 {
         u8::from(self.is_any())
@@ -204,6 +211,10 @@ pub(crate) fn type_name(ty: &ParamType) -> Option<String> {
         ParamType::Uint => "uint".into(),
         ParamType::Uuid => "uuid".into(),
         ParamType::Date => "date".into(),
-        ParamType::Matches(regex) => format!("matches r\"{}\"", regex.as_str()),
+        ParamType::Matches(regex) => {
+            let text = regex.as_str();
+            let inner = text.strip_prefix("^(?:").and_then(|t| t.strip_suffix(")$")).unwrap_or(text);
+            format!("matches r\"{inner}\"")
+        }
     })
 }

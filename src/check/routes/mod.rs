@@ -1,0 +1,13 @@
+//! Routes side by side: which are asked for a request and in which order (section 4 of the language), and what is wrong
+//! with them together. The plan's router is made of the same parts.
+
+pub mod fit;
+pub mod hosts;
+mod key;
+pub mod order;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod trie;
+
+pub use key::{Methods, PathFlags, RouteKey, ShowPattern};
+pub(crate) use key::{has_other_slash, type_name};

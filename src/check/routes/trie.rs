@@ -1,0 +1,260 @@
+//! The routes of one host, by the segments of their patterns.
+//!
+//! A node has a child for each literal and one for each class of parameter. Going down a path in the order of the
+//! classes meets every pattern that may fit, in the order of the language, without looking at any other: the work
+//! depends on the patterns that fit, not on how many routes there are. Patterns of the same literals and classes share a
+//! list, whose order is made when the trie is built.
+
+use super::fit::{self, Split};
+use super::key::RouteKey;
+use super::order::{self, Class};
+use crate::model::ast::{ParamType, Segment};
+use ahash::RandomState;
+use http::Method;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+/// A node by its place; the root is 0 and no one's child.
+type NodeId = u32;
+
+/// The routes of one host.
+#[derive(Debug)]
+pub struct Trie {
+    nodes: Vec<Node>,
+    candidates: Vec<Candidate>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<Box<str>, NodeId, RandomState>,
+    affixed: Option<std::num::NonZeroU32>,
+    typed: Option<std::num::NonZeroU32>,
+    plain: Option<std::num::NonZeroU32>,
+    ends: [List; 3],
+}
+
+/// The candidates `start..end`.
+#[derive(Clone, Copy, Debug, Default)]
+struct List {
+    start: u32,
+    end: u32,
+}
+
+/// Where a pattern ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Bare,
+    Slash,
+    Rest,
+}
+
+/// A route in a list of a [`Trie`].
+#[derive(Debug)]
+pub struct Candidate {
+    /// Which: the number given with its key.
+    pub route: u32,
+    /// Its methods.
+    methods: super::Methods,
+    /// What its affixed and typed parameters ask, by segment.
+    tests: Box<[Test]>,
+    /// It stands here by `trailing-slash ignore`.
+    pub other_form: bool,
+}
+
+#[derive(Debug)]
+struct Test {
+    segment: u32,
+    prefix: Box<str>,
+    suffix: Box<str>,
+    ty: ParamType,
+    name: Box<str>,
+}
+
+/// Why a candidate does not fit a path.
+#[derive(Clone, Debug)]
+pub enum Misfit<'a> {
+    /// The literal text around a parameter is not there: the pattern itself does not fit.
+    Affix,
+    /// A parameter is not of its type.
+    Type {
+        /// The parameter.
+        name: &'a str,
+        /// Its type.
+        ty: &'a ParamType,
+        /// What stands in its place, decoded.
+        value: String,
+    },
+}
+
+impl Candidate {
+    /// A request with this method is served.
+    pub fn serves(&self, method: &Method) -> bool {
+        self.methods.serves(method)
+    }
+
+    /// Affixes and types fit; the rest of the pattern does because the candidate was met.
+    pub fn fits(&self, path: &Split) -> bool {
+        self.tests.iter().all(|t| t.value(path).is_some_and(|value| fit::accepts(&t.ty, value)))
+    }
+
+    /// Why it does not fit, if it does not.
+    pub fn misfit(&self, path: &Split) -> Option<Misfit<'_>> {
+        let values: Option<Vec<_>> = self.tests.iter().map(|t| t.value(path).map(|v| (t, v))).collect();
+        let Some(values) = values else { return Some(Misfit::Affix) };
+        let (test, value) = values.into_iter().find(|(t, value)| !fit::accepts(&t.ty, value))?;
+        Some(Misfit::Type {
+            name: &test.name,
+            ty: &test.ty,
+            value: fit::decode(value).into_owned(),
+        })
+    }
+}
+
+impl Test {
+    fn value<'p>(&self, path: &Split<'p>) -> Option<&'p str> {
+        fit::between(path.segment(self.segment as usize)?, &self.prefix, &self.suffix)
+    }
+}
+
+impl Trie {
+    /// From routes with the numbers they shall have.
+    pub fn new<'k>(routes: impl IntoIterator<Item = (u32, &'k RouteKey)>) -> Trie {
+        let mut trie = Trie { nodes: vec![Node::default()], candidates: Vec::new(), hasher: RandomState::new() };
+        let mut places = Vec::new();
+        for (route, key) in routes {
+            let node = trie.insert(&key.pattern.segments);
+            let end = match key.pattern.segments.last() {
+                Some(Segment::Rest(_)) => End::Rest,
+                None => End::Slash,
+                _ if key.pattern.trailing_slash => End::Slash,
+                _ => End::Bare,
+            };
+            places.push((node, end, route, key));
+            if key.ignores_slash() {
+                places.push((node, if end == End::Slash { End::Bare } else { End::Slash }, route, key));
+            }
+        }
+        places.sort_by(|(a_node, a_end, _, a), (b_node, b_end, _, b)| {
+            (a_node, a_end)
+                .cmp(&(b_node, b_end))
+                .then_with(|| order::rank(a, b, *a_end == End::Slash))
+                // A route that says HEAD is asked before one that serves it by saying GET.
+                .then_with(|| b.methods.names(&Method::HEAD).cmp(&a.methods.names(&Method::HEAD)))
+                .then_with(|| a.order.cmp(&b.order))
+        });
+        for (node, end, route, key) in places {
+            let at = trie.candidates.len() as u32;
+            trie.candidates.push(Candidate {
+                route,
+                methods: key.methods.clone(),
+                tests: tests(&key.pattern.segments),
+                other_form: end != End::Rest && key.ignores_slash() && (end == End::Slash) != key.pattern.trailing_slash,
+            });
+            if let Some(list) = trie.nodes.get_mut(node as usize).and_then(|n| n.ends.get_mut(end as usize)) {
+                if list.end == 0 {
+                    list.start = at;
+                }
+                list.end = at + 1;
+            }
+        }
+        trie
+    }
+
+    /// The node of a pattern, made where it is not there yet.
+    fn insert(&mut self, segments: &[Segment]) -> NodeId {
+        let mut at = 0;
+        for segment in segments {
+            let next = self.nodes.len() as NodeId;
+            let Some(node) = self.nodes.get_mut(at as usize) else { return at };
+            let slot = match (order::class(segment), segment) {
+                (Class::Literal, Segment::Literal(text)) => {
+                    if node.literals.is_empty() {
+                        node.literals = HashMap::with_hasher(self.hasher.clone());
+                    }
+                    at = *node.literals.entry(text.as_str().into()).or_insert(next);
+                    if at == next {
+                        self.nodes.push(Node::default());
+                    }
+                    continue;
+                }
+                (Class::Affixed, _) => &mut node.affixed,
+                (Class::Typed, _) => &mut node.typed,
+                (Class::Plain, _) => &mut node.plain,
+                (Class::Literal | Class::Rest, _) => return at,
+            };
+            at = slot.get_or_insert(std::num::NonZeroU32::new(next).unwrap_or(std::num::NonZeroU32::MIN)).get();
+            if at == next {
+                self.nodes.push(Node::default());
+            }
+        }
+        at
+    }
+
+    /// Shows every candidate whose literals and `{rest...}` fit the path, in the order of the language. Affixes, types,
+    /// methods and `when` are for `ask` to look at; it breaks to end the walk.
+    pub fn walk<'t, B>(&'t self, path: &Split, ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>) -> ControlFlow<B> {
+        match self.nodes.first() {
+            Some(root) => self.descend(root, path, 0, ask),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn descend<'t, B>(
+        &'t self,
+        node: &'t Node,
+        path: &Split,
+        depth: usize,
+        ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        match path.segment(depth) {
+            None => self.list(node, if path.trailing_slash() { End::Slash } else { End::Bare }, ask)?,
+            // No parameter is empty, so an empty segment only fits `{rest...}`.
+            Some("") => {}
+            Some(segment) => {
+                if !node.literals.is_empty()
+                    && let Some(child) = node.literals.get(segment)
+                {
+                    self.child(*child, path, depth, ask)?;
+                }
+                for child in [node.affixed, node.typed, node.plain].into_iter().flatten() {
+                    self.child(child.get(), path, depth, ask)?;
+                }
+            }
+        }
+        self.list(node, End::Rest, ask)
+    }
+
+    fn child<'t, B>(
+        &'t self,
+        child: NodeId,
+        path: &Split,
+        depth: usize,
+        ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        match self.nodes.get(child as usize) {
+            Some(node) => self.descend(node, path, depth + 1, ask),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn list<'t, B>(&'t self, node: &Node, end: End, ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>) -> ControlFlow<B> {
+        let list = node.ends.get(end as usize).copied().unwrap_or_default();
+        let candidates = self.candidates.get(list.start as usize..list.end as usize).unwrap_or_default();
+        candidates.iter().try_for_each(ask)
+    }
+}
+
+fn tests(segments: &[Segment]) -> Box<[Test]> {
+    let tests = segments.iter().enumerate().filter_map(|(at, segment)| match (order::class(segment), segment) {
+        (Class::Affixed | Class::Typed, Segment::Param { name, ty, prefix, suffix }) => Some(Test {
+            segment: at as u32,
+            prefix: prefix.as_str().into(),
+            suffix: suffix.as_str().into(),
+            ty: ty.clone(),
+            name: name.text.as_str().into(),
+        }),
+        _ => None,
+    });
+    tests.collect()
+}

@@ -1,0 +1,3 @@
+//! The compiled gateway: immutable and complete, made once from a checked program.
+
+pub mod router;
