@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use gw::diagnostic::Code;
 use gw::diagnostic::render::{self, Look};
 use gw::load::{self, Checked, MemoryFiles};
+use gw::syntax;
 
 /// The program of a section.
 #[derive(Default)]
@@ -45,6 +46,10 @@ fn stage(name: &str, _arguments: &str, program: &Program) -> Option<String> {
         "check" => {
             let Checked { sources, diagnostics, .. } = program.checked();
             Some(render::human(&diagnostics, &sources, Look { width: 100, color: false }))
+        }
+        "fmt" => {
+            let text = &program.root.as_ref().expect("a program has a root file").1;
+            Some(syntax::format::format(text).unwrap_or_else(|errors| format!("{} syntax errors\n", errors.len())))
         }
         _ => None,
     }

@@ -190,6 +190,9 @@ fn what_cannot_be_read_is_said_and_exits_with_2() {
     let place = Place::new(&[("notes/readme.txt", "")]);
     let ran = place.run(&["check", "none.gw"]);
     assert_eq!((ran.code, &*ran.out, &*ran.err), (Some(2), "", "gw: cannot read `none.gw`: there is no such file\n"));
+    place.write("good.gw", GOOD.as_bytes());
+    let ran = place.run(&["check", "none.gw", "good.gw"]);
+    assert_eq!((ran.code, &*ran.out), (Some(2), "no mistakes in 1 file\n"), "the others are checked");
     let ran = place.run(&["check"]);
     assert!(ran.err.starts_with("gw: cannot read `gateway.gw`"), "{}", ran.err);
     let ran = place.run(&["check", "notes"]);

@@ -71,29 +71,36 @@ pub fn run(args: Args) -> io::Result<Exit> {
         return explain(code);
     }
     let mut all = Checked::default();
+    let mut exit = Exit::Good;
     for path in &args.paths {
-        if let Err(message) = check(path, &mut all) {
-            return Ok(unable(message));
+        match roots(path) {
+            Ok(roots) => roots.iter().for_each(|root| match load::read_root(root) {
+                Ok(bytes) => all.absorb(load::check(&DiskFiles, &load::root_name(root), bytes)),
+                Err(message) => exit = unable(message),
+            }),
+            Err(message) => exit = unable(message),
         }
+    }
+    let read_none = all.sources.iter().next().is_none();
+    if exit == Exit::Unable && read_none {
+        return Ok(exit);
     }
     terminal::print(render(args.format, &all, terminal::look(args.color)))?;
     let bad = |severity| severity == Severity::Error || args.deny == Some(Deny::Warnings);
-    Ok(if all.diagnostics.iter().any(|d| bad(d.severity)) { Exit::Bad } else { Exit::Good })
+    let found = if all.diagnostics.iter().any(|d| bad(d.severity)) { Exit::Bad } else { Exit::Good };
+    Ok(exit.max(found))
 }
 
-/// Checks a file, or each program of a folder; the error is a file that cannot be read.
-fn check(path: &Path, all: &mut Checked) -> Result<(), String> {
-    let roots = match path.is_dir() {
-        true => load::roots(path)?,
-        false => vec![path.to_path_buf()],
-    };
+/// The root files that a path means: itself, or those of a folder.
+fn roots(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let roots = load::roots(path)?;
     if roots.is_empty() {
         return Err(format!("there is no .gw file in the folder `{}`", path.display()));
     }
-    for root in roots {
-        all.absorb(load::check(&DiskFiles, &load::root_name(&root), load::read_root(&root)?));
-    }
-    Ok(())
+    Ok(roots)
 }
 
 fn render(format: Format, checked: &Checked, look: Look) -> String {

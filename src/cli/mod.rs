@@ -33,7 +33,7 @@ enum Command {
 }
 
 /// How a command ended, as its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// It did what was asked, and the answer is good.
     Good = 0,
