@@ -95,6 +95,16 @@ impl Diagnostics {
         self.list.push(*diagnostic);
     }
 
+    /// How many diagnostics there are so far.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// How many errors there are so far.
     pub fn errors(&self) -> usize {
         self.list.iter().filter(|d| d.severity == Severity::Error).count()

@@ -184,6 +184,8 @@ pub struct Upstream {
     pub docs: Docs,
     /// The declaration's first line.
     pub span: Span,
+    /// Something in it could not be read and is reported: what seems to be missing may be there.
+    pub damaged: bool,
 }
 
 /// `server URL [weight N] [backup]`.
@@ -285,6 +287,8 @@ pub struct Auth {
     pub docs: Docs,
     /// The declaration's first line.
     pub span: Span,
+    /// Something in it could not be read and is reported: what seems to be missing may be there.
+    pub damaged: bool,
 }
 
 /// Where a credential stands.
@@ -319,6 +323,8 @@ pub enum AuthKind {
         /// Where its keys are.
         keys: Option<Spanned<ApiKeys>>,
     },
+    /// Could not be read, or is not supported yet; reported already.
+    Error,
 }
 
 /// A setting that may be waived by naming it.
@@ -568,6 +574,8 @@ pub enum TargetKind {
         /// The Location.
         location: Expr,
     },
+    /// Could not be read, or is not supported yet; reported already.
+    Error,
 }
 
 /// `(NAME | URL | weighted) [at PATH] [by KEY]`.

@@ -37,7 +37,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("a way to find out who calls")
         .example("auth partner = api-key { keys file \"partners.keys\" }")
         .many(),
-    Row::new("policy", C::TOP, "NAME(NAME: TYPE, …) {…}")
+    Row::new("policy", C::TOP, "NAME[(NAME: TYPE, …)] {…}")
         .doc("a list of policy statements with parameters, put in place by `use`")
         .example("policy metered(allowed: rate) { limit allowed by caller }")
         .many(),

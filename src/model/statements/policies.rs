@@ -81,7 +81,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("fields added to the access log; `none` writes no line")
         .example("log agent = header.user-agent")
         .many(),
-    Row::new("use", C::POLICIES, "NAME(EXPR, …)")
+    Row::new("use", C::POLICIES, "NAME[(EXPR, …)]")
         .doc("puts the statements of a policy here")
         .example("use metered(100/min)")
         .many(),

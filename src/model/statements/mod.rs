@@ -15,6 +15,27 @@ pub use context::Context;
 pub use foreign::foreign;
 use std::sync::LazyLock;
 
+/// The kinds of the gateway's own failures and their statuses (language.md, section 10).
+pub const FAILURES: [(&str, u16); 17] = [
+    ("bad-request", 400),
+    ("unauthenticated", 401),
+    ("forbidden", 403),
+    ("no-route", 404),
+    ("method-not-allowed", 405),
+    ("body-too-large", 413),
+    ("unsupported-type", 415),
+    ("invalid", 422),
+    ("limited", 429),
+    ("upstream-connect", 502),
+    ("upstream-reset", 502),
+    ("compose-part", 502),
+    ("upstream-unhealthy", 503),
+    ("overloaded", 503),
+    ("keys-unavailable", 503),
+    ("upstream-timeout", 504),
+    ("internal", 500),
+];
+
 /// One word of the language.
 #[derive(Debug)]
 pub struct Row {

@@ -37,6 +37,9 @@ contexts! {
 }
 
 impl Context {
+    /// No place at all.
+    pub const NOWHERE: Context = Context(0);
+
     /// Where every policy statement may stand.
     pub const POLICIES: Context =
         Context::TOP.or(Context::API).or(Context::GROUP).or(Context::ROUTE).or(Context::POLICY).or(Context::WHEN);

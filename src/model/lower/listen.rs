@@ -1,0 +1,113 @@
+//! `listen` and `trust proxies`.
+
+use super::reader::{Reader, error, settings, unsupported};
+use super::timeouts;
+use crate::model::ast::{ForwardField, Listener, Spanned, Trust};
+use crate::model::statements::{self, Context};
+use crate::syntax::tree::{Item, ItemKind};
+
+/// `listen [NAME] http ADDRESS {…}`.
+pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
+    let name = match (r.cursor.peek().map(|i| &i.kind), r.cursor.peek_at(1).map(|i| &i.kind)) {
+        (Some(ItemKind::Name(word)), _) if statements::find(word, Context::SCHEME).is_some() => None,
+        (Some(ItemKind::Name(_)), Some(ItemKind::Name(_) | ItemKind::Op(_) | ItemKind::Number(_) | ItemKind::Socket6(_))) => {
+            r.declared("a listener")
+        }
+        _ => None,
+    };
+    scheme(r);
+    let mut listener = Listener {
+        name,
+        address: address(r),
+        redirect_https: None,
+        max_connections: None,
+        header_max: None,
+        timeout_header: None,
+        timeout_idle: None,
+        docs: r.docs(),
+        span: r.span(),
+    };
+    if let Some(block) = r.cursor.braces() {
+        settings(block, Context::LISTEN, r.d, |r| setting(r, &mut listener));
+    }
+    r.end();
+    Some(listener)
+}
+
+fn scheme(r: &mut Reader) {
+    match r.cursor.peek() {
+        Some(Item { kind: ItemKind::Name(word), span, .. }) => match statements::find(word, Context::SCHEME) {
+            Some(row) => {
+                r.cursor.next();
+                if !row.supported {
+                    r.unsupported(*span, &format!("`{word}`"));
+                }
+            }
+            None => r.no_such_word(&["http", "https"]),
+        },
+        Some(item) => {
+            let text = super::reader::plain(item).unwrap_or_else(|| "ADDRESS".to_owned());
+            r.expected_with("`http` before the address", Some(format!("write `listen http {text}`")));
+        }
+        None => r.expected("`http` and an address"),
+    }
+}
+
+fn address(r: &mut Reader) -> crate::model::ast::Expr {
+    match r.cursor.peek() {
+        Some(Item { kind: ItemKind::Number(port), span, .. }) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            let help = format!("write `:{port}` for every address of this machine, or `127.0.0.1:{port}`");
+            r.fail(
+                crate::diagnostic::Diagnostic::new(crate::diagnostic::Code::E0204, *span, format!("`{port}` is no address"))
+                    .label("a port begins with a colon")
+                    .help(help),
+            );
+            r.cursor.next();
+            error(*span)
+        }
+        Some(Item { kind: ItemKind::Braces(_), .. }) | None => {
+            r.expected("an address, such as `:8080`");
+            error(r.cursor.span())
+        }
+        _ => r.expr("an address, such as `:8080`"),
+    }
+}
+
+fn setting(r: &mut Reader, listener: &mut Listener) {
+    match r.row.word {
+        "redirect" => {
+            let start = r.keyword;
+            r.expect_word("https");
+            let port = r.word("port").map(|_| r.expr("a port"));
+            listener.redirect_https = Some(Spanned { value: port, span: start });
+        }
+        "max" => {
+            r.expect_word("connections");
+            listener.max_connections = Some(r.expr("a number"));
+        }
+        "header" => {
+            r.expect_word("max");
+            listener.header_max = Some(r.expr("a size, such as `32KiB`"));
+        }
+        _ => timeouts::parts(r, &mut [("header", &mut listener.timeout_header), ("idle", &mut listener.timeout_idle)]),
+    }
+}
+
+/// `trust proxies CIDR, … using FIELD`.
+pub(super) fn trust(r: &mut Reader) -> Option<Trust> {
+    r.expect_word("proxies");
+    let proxies = if r.failed { Vec::new() } else { r.exprs("a network, such as `10.0.0.0/8`") };
+    r.expect_word("using");
+    let using = match r.cursor.peek() {
+        Some(Item { kind: ItemKind::Name(word), span, .. }) if word == "proxy-protocol" => {
+            r.d.push(unsupported(*span, "`proxy-protocol`"));
+            r.failed = true;
+            None
+        }
+        _ if r.failed => None,
+        _ => r.one_of(&[("x-forwarded-for", ForwardField::XForwardedFor), ("forwarded", ForwardField::Forwarded)]),
+    };
+    r.end();
+    let using = using.unwrap_or(Spanned { value: ForwardField::XForwardedFor, span: r.cursor.span() });
+    Some(Trust { proxies, using, span: r.span() })
+}
