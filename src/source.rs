@@ -130,6 +130,9 @@ impl Sources {
     }
 }
 
+/// What [`Files::read`] says of a file that is not text.
+pub const NOT_UTF8: &str = "it is not UTF-8";
+
 /// How a program's files are read, so that nothing up to `decide` touches a disk.
 pub trait Files {
     /// The text of a file, or why it cannot be read (in words for a message).

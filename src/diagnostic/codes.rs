@@ -68,6 +68,20 @@ codes! {
     E0107 Error "an escape that does not exist"
     E0108 Error "the file is not UTF-8"
     // E02: declarations, statements, imports, inputs (model/)
+    E0201 Error "a statement that does not exist"
+    E0202 Error "a statement where it may not stand"
+    E0203 Error "something behind the end of a statement"
+    E0204 Error "something that is missing from a statement"
+    E0205 Error "a name that cannot be declared"
+    E0206 Error "the same thing twice in one block"
+    E0207 Error "a statement that does not begin with a word"
+    E0208 Error "a word that a statement does not know"
+    E0209 Error "a setting written like an assignment"
+    E0210 Error "a place that cannot be written"
+    E0211 Error "an invariant that expects nothing"
+    E0212 Error "an import that cannot be read"
+    E0213 Error "imports in a circle"
+    E0214 Error "a file imported into two places"
     // E03: names (check/)
     // E04: types and expressions (model/expr, model/types)
     E0401 Error "a word that is no value"
@@ -91,10 +105,29 @@ codes! {
     E0419 Error "a value that is not constant"
     E0420 Error "a caller where nobody is authenticated"
     // E05: routes (check/routes)
+    E0501 Error "a pattern that does not begin with a slash"
+    E0502 Error "an empty segment in a pattern"
+    E0503 Error "a dot segment in a pattern"
+    E0504 Error "a query in a pattern"
+    E0505 Error "a parameter that is not one name in one segment"
+    E0506 Error "the rest of a path before the end of a pattern"
+    E0507 Error "a parameter twice in one pattern"
+    E0508 Error "a type that a parameter cannot have"
+    E0509 Error "a parameter's regular expression that cannot be read"
+    E0510 Error "a host that is none"
+    E0511 Error "a host with a port"
+    E0512 Error "a host that is not ASCII"
+    E0513 Error "percent-encoding that no path has"
+    E0514 Error "a route without a target"
+    E0515 Error "several upstreams without shares"
+    E0516 Error "a method that is none"
+    E0517 Error "a parameter in another notation"
+    E0518 Error "a condition in a target without `else`"
     // E06: policies and phases (check/)
     // E07: upstreams, timeouts, retries (check/)
     // E08: authentication (check/)
     // E09: invariants, and what is not supported yet
+    E0901 Error "not supported yet"
     // W…: warnings, in the same hundreds
     W0101 Warning "a documentation comment beside a statement"
     W0401 Warning "a default for what is always there"

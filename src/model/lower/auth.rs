@@ -171,7 +171,7 @@ fn api_keys(r: &mut Reader) -> Option<Spanned<ApiKeys>> {
 }
 
 /// `{ name: INPUT, … }`.
-fn named_keys(r: &mut Reader, block: &Block) -> Vec<(Name, crate::model::ast::Expr)> {
+fn named_keys<'t>(r: &mut Reader<'t, '_>, block: &'t Block) -> Vec<(Name, crate::model::ast::Expr)> {
     let mut keys: Vec<(Name, _)> = Vec::new();
     for (items, whole) in entries(block) {
         let Some((text, span)) = field(r, items, whole) else { continue };
@@ -249,7 +249,7 @@ fn from(r: &mut Reader, query: bool) -> Option<Spanned<CredentialPlace>> {
     Some(Spanned { value: place, span })
 }
 
-fn claims(r: &mut Reader, block: &Block) -> Vec<Claim> {
+fn claims<'t>(r: &mut Reader<'t, '_>, block: &'t Block) -> Vec<Claim> {
     let mut claims: Vec<Claim> = Vec::new();
     for (items, whole) in entries(block) {
         let outer_failed = std::mem::replace(&mut r.failed, false);

@@ -23,8 +23,6 @@ mod target;
 mod timeouts;
 mod upstream;
 
-#[cfg(test)]
-mod tests;
 
 use super::ast::{Program, Scope, Spanned};
 use super::statements::Context;

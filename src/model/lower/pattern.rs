@@ -174,7 +174,8 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
         };
         self.r.check_declared(name, *at, "a parameter");
         let name = Name { text: name.clone(), span: *at };
-        if let Some(first) = self.names().find(|n| n.text == name.text).map(|n| n.span) {
+        let first = self.names().find(|n| n.text == name.text).map(|n| n.span);
+        if let Some(first) = first {
             self.r.fail(
                 Diagnostic::new(Code::E0507, name.span, format!("the parameter `{}` stands twice in one pattern", name.text))
                     .label("again here")

@@ -29,7 +29,7 @@ pub(super) fn policy(r: &mut Reader) -> Option<Policy> {
     Some(Policy { name, parameters, statements: Arc::new(statements), docs: r.docs() })
 }
 
-fn parameters(r: &mut Reader, items: &[Item], whole: Span) -> Vec<(Name, Spanned<Type>)> {
+fn parameters<'t>(r: &mut Reader<'t, '_>, items: &'t [Item], whole: Span) -> Vec<(Name, Spanned<Type>)> {
     let mut list: Vec<(Name, Spanned<Type>)> = Vec::new();
     if items.is_empty() {
         return list;
