@@ -77,3 +77,6 @@ struct Lowering<'a> {
     imports: &'a mut dyn Imports,
     d: &'a mut Diagnostics,
 }
+
+#[cfg(test)]
+mod tests;
