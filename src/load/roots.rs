@@ -32,9 +32,12 @@ pub fn roots(folder: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// The nodes that none leads to, and of what is then still unreached the first of each circle, in order.
 fn unreached(edges: &[Vec<usize>]) -> Vec<usize> {
+    let mut led_to = vec![false; edges.len()];
+    for (from, targets) in edges.iter().enumerate() {
+        targets.iter().filter(|to| **to != from).for_each(|to| led_to[*to] = true);
+    }
+    let mut roots: Vec<usize> = (0..edges.len()).filter(|node| !led_to[*node]).collect();
     let mut reached = vec![false; edges.len()];
-    let mut roots: Vec<usize> =
-        (0..edges.len()).filter(|node| !edges.iter().enumerate().any(|(from, to)| from != *node && to.contains(node))).collect();
     let mut visit = |root: usize| {
         let mut open = vec![root];
         let mut new = false;
@@ -50,7 +53,7 @@ fn unreached(edges: &[Vec<usize>]) -> Vec<usize> {
         visit(*root);
     });
     for node in 0..edges.len() {
-        if visit(node) && !roots.contains(&node) {
+        if visit(node) {
             roots.push(node);
         }
     }
