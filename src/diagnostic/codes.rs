@@ -11,7 +11,8 @@
 //! ## Example
 //!
 //! ```gw,fails
-//! a whole program that has exactly this one mistake
+//! a whole program that has exactly this one mistake; a file that it imports stands in a
+//! block of its own, after a line `file: NAME`
 //! ```
 //!
 //! ## What to do

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
-use crate::source::Files;
+use crate::source::{Files, NOT_UTF8};
 
 /// The files of this machine, relative paths from the working directory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,7 +14,7 @@ pub struct DiskFiles;
 impl Files for DiskFiles {
     fn read(&self, path: &Path) -> Result<String, String> {
         let bytes = std::fs::read(path).map_err(|error| reason(&error))?;
-        String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())
+        String::from_utf8(bytes).map_err(|_| NOT_UTF8.to_owned())
     }
 
     fn glob(&self, pattern: &Path) -> Result<Vec<PathBuf>, String> {
@@ -141,7 +141,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("latin1.gw"), b"# caf\xe9").unwrap();
         assert_eq!(DiskFiles.read(&dir.path().join("none.gw")), Err("there is no such file".to_owned()));
-        assert_eq!(DiskFiles.read(&dir.path().join("latin1.gw")), Err("it is not UTF-8".to_owned()));
+        assert_eq!(DiskFiles.read(&dir.path().join("latin1.gw")), Err(NOT_UTF8.to_owned()));
         assert_eq!(DiskFiles.read(dir.path()), Err("it is a folder".to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use glob::Pattern;
 
 use super::disk::{MATCH, wild};
-use crate::source::Files;
+use crate::source::{Files, NOT_UTF8};
 
 /// Texts by path.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ impl Files for MemoryFiles {
 
     fn glob(&self, pattern: &Path) -> Result<Vec<PathBuf>, String> {
         let pattern = plain(pattern);
-        let text = pattern.to_str().ok_or("it is not UTF-8")?;
+        let text = pattern.to_str().ok_or(NOT_UTF8)?;
         if !wild(text) {
             return Ok(self.files.contains_key(&pattern).then_some(pattern).into_iter().collect());
         }

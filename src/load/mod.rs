@@ -14,8 +14,8 @@ pub use memory::MemoryFiles;
 pub use roots::roots;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::model::import;
 use crate::source::{Files, Sources, Span};
-use crate::syntax;
 
 /// What standard input is called in messages.
 pub const STDIN: &str = "<stdin>";
@@ -60,11 +60,10 @@ pub fn check(files: &dyn Files, root: &Path, bytes: Vec<u8>) -> Checked {
     }
 }
 
-fn check_text(_files: &dyn Files, root: &Path, text: String) -> Checked {
+fn check_text(files: &dyn Files, root: &Path, text: String) -> Checked {
     let mut sources = Sources::default();
     let mut diagnostics = Diagnostics::default();
-    let file = sources.add(root.display().to_string(), Some(root), text);
-    syntax::parse(file, &sources.file(file).text, &mut diagnostics);
+    import::load_program(files, root, Some(text), &mut sources, &mut diagnostics);
     Checked { sources, diagnostics: diagnostics.into_sorted() }
 }
 
