@@ -111,7 +111,7 @@ fn refuse(sources: &Sources, errors: &[Diagnostic]) -> Exit {
 }
 
 /// Puts a file's new text in its place at once, so that no reader sees half of it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     // The file that a symbolic link names is replaced, not the link.
     let path = fs::canonicalize(path)?;
     let permissions = fs::metadata(&path)?.permissions();

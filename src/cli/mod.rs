@@ -7,9 +7,11 @@
 mod check;
 mod completions;
 mod fmt;
+mod keys;
 mod line_diff;
 mod man;
 mod terminal;
+mod token;
 
 use std::io;
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ pub struct Cli {
 enum Command {
     Check(check::Args),
     Fmt(fmt::Args),
+    Keys(keys::Args),
+    Token(token::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -48,6 +52,8 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(args),
         Command::Fmt(args) => fmt::run(args),
+        Command::Keys(args) => keys::run(args),
+        Command::Token(args) => token::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     };

@@ -185,6 +185,7 @@ mod tests {
             let kind = FailureKind::named(pair[0]).unwrap();
             assert_eq!(kind.status().as_str(), pair[1], "{kind}");
         }
+        assert!(crate::model::facts::ERROR_KINDS.iter().all(|name| FailureKind::named(name).is_some()));
     }
 
     #[test]
