@@ -124,6 +124,10 @@ codes! {
     E0516 Error "a method that is none"
     E0517 Error "a parameter in another notation"
     E0518 Error "a condition in a target without `else`"
+    E0520 Error "routes that nothing tells apart"
+    E0521 Error "a route that can never be reached"
+    E0522 Error "routes that differ only in when, in different blocks"
+    E0523 Error "falling through drops protection"
     // E06: policies and phases (check/)
     // E07: upstreams, timeouts, retries (check/)
     // E08: authentication (check/)

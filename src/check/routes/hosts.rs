@@ -84,9 +84,15 @@ impl<T> Hosts<T> {
         Hosts { exact, below: below.collect() }
     }
 
-    /// Every value.
-    pub fn values(&self) -> impl Iterator<Item = &T> {
-        self.exact.values().chain(self.below.values().flat_map(|b| b.one.iter().chain(&b.many)))
+    /// The value of this very pattern.
+    pub fn get(&self, pattern: &HostPattern) -> Option<&T> {
+        let suffix = host_name(&pattern.suffix);
+        let below = || self.below.get(suffix.as_ref());
+        match pattern.head {
+            HostHead::Exact => self.exact.get(suffix.as_ref()),
+            HostHead::Param(_) => below()?.one.as_ref(),
+            HostHead::Wildcard => below()?.many.as_ref(),
+        }
     }
 }
 

@@ -165,6 +165,11 @@ impl PathFlags {
         }
     }
 
+    /// Whether `flag` is in it.
+    pub fn contains(self, flag: PathAllow) -> bool {
+        self.0 & PathFlags::of(flag) != 0
+    }
+
     /// Nothing is in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0

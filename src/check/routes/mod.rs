@@ -5,9 +5,18 @@ pub mod fit;
 pub mod hosts;
 mod key;
 pub mod order;
+mod analysis;
+mod report;
+mod samples;
+pub mod tables;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trie;
 
+pub use analysis::RouteFacts;
+pub use report::check;
 pub use key::{Methods, PathFlags, RouteKey, ShowPattern};
 pub(crate) use key::{has_other_slash, type_name};
+
+#[cfg(test)]
+mod tests;

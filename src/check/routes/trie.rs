@@ -8,7 +8,7 @@
 use super::fit::{self, Split};
 use super::key::RouteKey;
 use super::order::{self, Class};
-use crate::model::ast::{ParamType, Segment};
+use crate::model::ast::{ParamType, Pattern, Segment};
 use ahash::RandomState;
 use http::Method;
 use std::collections::HashMap;
@@ -242,6 +242,70 @@ impl Trie {
         let list = node.ends.get(end as usize).copied().unwrap_or_default();
         let candidates = self.candidates.get(list.start as usize..list.end as usize).unwrap_or_default();
         candidates.iter().try_for_each(ask)
+    }
+}
+
+/// Finds the candidates that share a path with a pattern.
+impl Trie {
+    /// Shows the candidates whose patterns have a path in common with `pattern`, as far as literals tell (affixes and
+    /// types are for `meet` to look at): all of them, or only those that are not asked before it.
+    pub fn overlaps<'t>(&'t self, pattern: &Pattern, all: bool, meet: &mut impl FnMut(&'t Candidate)) {
+        if let Some(root) = self.nodes.first() {
+            self.overlap(root, &pattern.segments, all, meet);
+        }
+    }
+
+    /// `behind`: an earlier segment has put everything below this node behind the pattern already.
+    fn overlap<'t>(&'t self, node: &'t Node, segments: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
+        let Some((segment, rest)) = segments.split_first() else {
+            return self.lists(node, &[End::Bare, End::Slash, End::Rest], meet);
+        };
+        let class = order::class(segment);
+        if class == Class::Rest {
+            return if behind { self.subtree(node, meet) } else { self.lists(node, &[End::Rest], meet) };
+        }
+        if let Segment::Literal(text) = segment {
+            if let Some(child) = node.literals.get(text.as_str()) {
+                self.overlap_child(*child, rest, behind, meet);
+            }
+        } else if behind {
+            for child in node.literals.values() {
+                self.overlap_child(*child, rest, true, meet);
+            }
+        }
+        for (child_class, child) in [(Class::Affixed, node.affixed), (Class::Typed, node.typed), (Class::Plain, node.plain)] {
+            if let Some(child) = child
+                && (behind || child_class >= class)
+            {
+                self.overlap_child(child.get(), rest, behind || child_class > class, meet);
+            }
+        }
+        self.lists(node, &[End::Rest], meet);
+    }
+
+    fn overlap_child<'t>(&'t self, child: NodeId, rest: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
+        if let Some(node) = self.nodes.get(child as usize) {
+            self.overlap(node, rest, behind, meet);
+        }
+    }
+
+    fn subtree<'t>(&'t self, node: &'t Node, meet: &mut impl FnMut(&'t Candidate)) {
+        self.lists(node, &[End::Bare, End::Slash, End::Rest], meet);
+        let parameters = [node.affixed, node.typed, node.plain].into_iter().flatten().map(std::num::NonZeroU32::get);
+        for child in node.literals.values().copied().chain(parameters) {
+            if let Some(node) = self.nodes.get(child as usize) {
+                self.subtree(node, meet);
+            }
+        }
+    }
+
+    fn lists<'t>(&'t self, node: &Node, ends: &[End], meet: &mut impl FnMut(&'t Candidate)) {
+        for end in ends {
+            let _ = self.list(node, *end, &mut |candidate| {
+                meet(candidate);
+                ControlFlow::<()>::Continue(())
+            });
+        }
     }
 }
 

@@ -15,7 +15,8 @@ pub use captures::Captures;
 pub use nearest::{Near, nearest};
 pub(crate) use nearest::type_reason;
 
-use crate::check::routes::hosts::{Hosts, host_name};
+use crate::check::routes::hosts::host_name;
+use crate::check::routes::tables::Tables;
 use crate::check::routes::trie::Trie;
 use crate::model::ast::{TrailingSlash, HostHead, Segment};
 use std::borrow::Cow;
@@ -25,8 +26,7 @@ use std::ops::ControlFlow;
 #[derive(Debug)]
 pub struct Router {
     routes: Vec<Route>,
-    hosts: Hosts<Trie>,
-    any_host: Trie,
+    tables: Tables,
     methods: Option<Methods>,
 }
 
@@ -73,24 +73,8 @@ impl Router {
     /// From routes with their ids: those that stand on one listener.
     pub fn new<'k>(keys: impl IntoIterator<Item = (u32, &'k RouteKey)>) -> Router {
         let keys: Vec<_> = keys.into_iter().collect();
-        let mut hosts: Hosts<Vec<(u32, &RouteKey)>> = Hosts::default();
-        let mut any_host = Vec::new();
-        for (at, (_, key)) in keys.iter().enumerate() {
-            let entry = (at as u32, *key);
-            for host in &key.hosts {
-                let list = hosts.entry(host);
-                // A route may name hosts that differ in the names of their parameters alone.
-                if list.last().is_none_or(|(last, _)| *last != entry.0) {
-                    list.push(entry);
-                }
-            }
-            if key.hosts.is_empty() {
-                any_host.push(entry);
-            }
-        }
         Router {
-            hosts: hosts.map(Trie::new),
-            any_host: Trie::new(any_host),
+            tables: Tables::new(keys.iter().zip(0..).map(|((_, key), at)| (at, *key))),
             methods: keys.iter().map(|(_, key)| key.methods.clone()).reduce(|a, b| a.union(&b)),
             routes: keys.into_iter().map(|(id, key)| Route::new(id, key)).collect(),
         }
@@ -99,11 +83,11 @@ impl Router {
     /// The routes of a host, as a `Host` field or an authority names it: port, case and a final dot make no difference.
     pub fn host<'r>(&'r self, host: &'r str) -> AtHost<'r> {
         let (own, label) = match host_name(host) {
-            Cow::Borrowed(name) => match self.hosts.find(name) {
+            Cow::Borrowed(name) => match self.tables.hosts.find(name) {
                 Some((trie, label)) => (Some(trie), label.map(Cow::Borrowed)),
                 None => (None, None),
             },
-            Cow::Owned(name) => match self.hosts.find(&name) {
+            Cow::Owned(name) => match self.tables.hosts.find(&name) {
                 Some((trie, label)) => (Some(trie), label.map(|l| Cow::Owned(l.to_owned()))),
                 None => (None, None),
             },
@@ -134,7 +118,7 @@ impl<'r> AtHost<'r> {
         if let Some(own) = self.own {
             own.walk(path, &mut ask)?;
         }
-        router.any_host.walk(path, &mut ask)
+        router.tables.any_host.walk(path, &mut ask)
     }
 
     /// The parameters of a route that fits.
