@@ -151,6 +151,7 @@ impl Globals {
         self.open.borrow_mut().push(name.into());
         let place = format!("the constant `{name}`");
         let mut typed = super::check(&entry.value, None, &Env::constant(self, &place), d);
+        super::constant(&typed, &place, d);
         self.open.borrow_mut().pop();
         if entry.in_cycle.get() {
             typed = Typed::error(span);

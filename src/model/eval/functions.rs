@@ -48,7 +48,7 @@ pub(super) fn call<'a, F: Facts<'a> + ?Sized>(
         Function::Json => owned(first.to_json().to_string()),
         Function::Base64 => owned(base64::engine::general_purpose::STANDARD.encode(bytes(&first)?)),
         Function::Hash => owned(sha256(&bytes(&first)?)),
-        Function::Format => format(&first, &string(&second)?)?,
+        Function::Format => moment_text(&first, &string(&second)?)?,
         Function::Now | Function::Uuid => Value::Null,
     };
     // What is made from a secret is one.
@@ -165,8 +165,11 @@ fn sha256(data: &[u8]) -> String {
     })
 }
 
-/// A moment by a strftime pattern, in UTC.
-pub(crate) fn format(moment: &Value<'_>, pattern: &str) -> Result<Value<'static>, EvalError> {
+/// A `time` (in UTC) or `date` by a strftime pattern.
+///
+/// # Errors
+/// When the pattern is none.
+pub fn moment_text(moment: &Value<'_>, pattern: &str) -> Result<Value<'static>, EvalError> {
     let text = match moment {
         Value::Time(t) => jiff::fmt::strtime::format(pattern, *t),
         Value::Date(d) => jiff::fmt::strtime::format(pattern, *d),

@@ -4,6 +4,8 @@
 mod arithmetic;
 mod functions;
 
+pub use functions::moment_text;
+
 #[cfg(test)]
 mod tests;
 
