@@ -258,5 +258,10 @@ pub(super) fn digits(end: usize) -> usize {
 }
 
 fn wrap(message: &str, width: usize) -> Option<String> {
-    (!message.is_empty()).then(|| textwrap::wrap(&clean(message), width).join("\n"))
+    (!message.is_empty()).then(|| textwrap::wrap(&clean(message), wrapping(width)).join("\n"))
+}
+
+/// Lines break at spaces: what is quoted may have hyphens.
+pub(super) fn wrapping<'a>(width: usize) -> textwrap::Options<'a> {
+    textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation)
 }
