@@ -83,6 +83,7 @@ codes! {
     E0212 Error "an import that cannot be read"
     E0213 Error "imports in a circle"
     E0214 Error "a file imported into two places"
+    E0215 Error "a block that is missing"
     // E03: names (check/)
     // E04: types and expressions (model/expr, model/types)
     E0401 Error "a word that is no value"

@@ -95,6 +95,16 @@ impl Diagnostics {
         self.list.push(*diagnostic);
     }
 
+    /// What there is so far, in the order it was found.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Keeps those that `keep` wants: for what turns out to follow from another mistake.
+    pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.list.retain(keep);
+    }
+
     /// How many diagnostics there are so far.
     pub fn len(&self) -> usize {
         self.list.len()

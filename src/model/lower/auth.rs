@@ -12,7 +12,14 @@ use smol_str::SmolStr;
 /// `auth NAME = KIND {…}`.
 pub(super) fn auth(r: &mut Reader) -> Option<Auth> {
     let name = r.declared("an auth")?;
-    r.cursor.op("=");
+    if r.cursor.op("=").is_none() {
+        let kinds: Vec<&str> = statements::words(Context::AUTH_KIND).collect();
+        let kind = match r.cursor.peek().map(|i| &i.kind) {
+            Some(ItemKind::Name(word)) if kinds.contains(&word.as_str()) => word.as_str(),
+            _ => "jwt",
+        };
+        r.expected_with("`=` and a kind", Some(format!("an auth is declared `auth {} = {kind} {{ … }}`", name.text)));
+    }
     let mut auth = Auth {
         name,
         kind: AuthKind::Error,

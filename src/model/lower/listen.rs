@@ -2,7 +2,8 @@
 
 use super::reader::{Reader, error, settings, unsupported};
 use super::timeouts;
-use crate::model::ast::{ForwardField, Listener, Spanned, Trust};
+use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::model::ast::{Expr, ForwardField, Listener, Spanned, Trust};
 use crate::model::statements::{self, Context};
 use crate::syntax::tree::{Item, ItemKind};
 
@@ -10,12 +11,18 @@ use crate::syntax::tree::{Item, ItemKind};
 pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
     let name = match (r.cursor.peek().map(|i| &i.kind), r.cursor.peek_at(1).map(|i| &i.kind)) {
         (Some(ItemKind::Name(word)), _) if statements::find(word, Context::SCHEME).is_some() => None,
+        // `htp :8080`
+        (Some(ItemKind::Name(word)), second)
+            if !matches!(second, Some(ItemKind::Name(_))) && nearest(word, ["http", "https"]).is_some() =>
+        {
+            None
+        }
         (Some(ItemKind::Name(_)), Some(ItemKind::Name(_) | ItemKind::Op(_) | ItemKind::Number(_) | ItemKind::Socket6(_))) => {
             r.declared("a listener")
         }
         _ => None,
     };
-    scheme(r);
+    let supported = scheme(r);
     let mut listener = Listener {
         name,
         address: address(r),
@@ -27,38 +34,48 @@ pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
         docs: r.docs(),
         span: r.span(),
     };
-    if let Some(block) = r.cursor.braces() {
+    if let Some(block) = r.cursor.braces()
+        && supported
+    {
         settings(block, Context::LISTEN, r.d, |r| setting(r, &mut listener));
     }
     r.end();
     Some(listener)
 }
 
-fn scheme(r: &mut Reader) {
+/// False for one that is not supported yet: what its block says belongs to it.
+fn scheme(r: &mut Reader) -> bool {
     match r.cursor.peek() {
         Some(Item { kind: ItemKind::Name(word), span, .. }) => match statements::find(word, Context::SCHEME) {
             Some(row) => {
                 r.cursor.next();
                 if !row.supported {
                     r.unsupported(*span, &format!("`{word}`"));
+                    return false;
                 }
             }
-            None => r.no_such_word(&["http", "https"]),
+            None => {
+                r.no_such_word(&["http", "https"]);
+                r.cursor.next();
+            }
         },
         Some(item) => {
             let text = super::reader::plain(item).unwrap_or_else(|| "ADDRESS".to_owned());
+            let port = text.bytes().all(|b| b.is_ascii_digit());
+            let text = if port { format!(":{text}") } else { text };
             r.expected_with("`http` before the address", Some(format!("write `listen http {text}`")));
         }
         None => r.expected("`http` and an address"),
     }
+    true
 }
 
-fn address(r: &mut Reader) -> crate::model::ast::Expr {
+fn address(r: &mut Reader) -> Expr {
     match r.cursor.peek() {
         Some(Item { kind: ItemKind::Number(port), span, .. }) if port.bytes().all(|b| b.is_ascii_digit()) => {
             let help = format!("write `:{port}` for every address of this machine, or `127.0.0.1:{port}`");
             r.fail(
-                crate::diagnostic::Diagnostic::new(crate::diagnostic::Code::E0204, *span, format!("`{port}` is no address"))
+                Diagnostic::new(Code::E0204, *span, format!("`{port}` is no address"))
                     .label("a port begins with a colon")
                     .help(help),
             );

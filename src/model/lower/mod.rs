@@ -21,6 +21,7 @@ mod statement;
 mod table;
 mod target;
 mod timeouts;
+mod unbalanced;
 mod upstream;
 
 
@@ -65,9 +66,11 @@ pub fn lower(tree: &Tree, d: &mut Diagnostics) -> Program {
 
 /// The program of a root file and what it imports.
 pub(super) fn lower_with(tree: &Tree, imports: &mut dyn Imports, d: &mut Diagnostics) -> Program {
-    let mut lowering = Lowering { program: Program::default(), imports, d };
+    let unbalanced = unbalanced::regions(tree, d);
+    let mut lowering = Lowering { program: Program::default(), imports, d, unbalanced };
     let mut root = Scope { span: Span { file: tree.file, ..Span::default() }, ..Scope::default() };
     lowering.entries(tree.statements(), &mut root, Context::TOP);
+    unbalanced::calm(&lowering.unbalanced, lowering.d);
     lowering.program.root = root;
     lowering.program
 }
@@ -76,6 +79,8 @@ struct Lowering<'a> {
     program: Program,
     imports: &'a mut dyn Imports,
     d: &'a mut Diagnostics,
+    /// Where a brace is missing, so that statements seem to stand in the wrong place.
+    unbalanced: Vec<Span>,
 }
 
 #[cfg(test)]

@@ -255,15 +255,9 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                         ParamType::String
                     }
                 },
-                _ => {
-                    self.r.fail(
-                        Diagnostic::new(Code::E0509, expression.span, "expected a regular expression in quotes")
-                            .label("not a string")
-                            .help("write `matches r\"…\"`"),
-                    );
-                    ParamType::String
-                }
+                _ => self.no_regex(expression.span),
             },
+            [Item { kind: ItemKind::Name(word), .. }, first, .., last] if word == "matches" => self.no_regex(first.span.to(last.span)),
             _ => {
                 let span = items.first().map_or(hole, |i| i.span);
                 self.r.fail(
@@ -274,6 +268,15 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                 ParamType::String
             }
         }
+    }
+
+    fn no_regex(&mut self, span: Span) -> ParamType {
+        self.r.fail(
+            Diagnostic::new(Code::E0509, span, "expected a regular expression in quotes")
+                .label("not a string")
+                .help("write `matches r\"…\"`"),
+        );
+        ParamType::String
     }
 
     fn regex(&mut self, text: &str, span: Span) -> ParamType {

@@ -9,6 +9,7 @@ use crate::model::{ast, expr};
 use crate::source::Span;
 use crate::syntax::tree::{Block, Doc, Item, ItemKind, PathPart, Stmt, StrPart};
 use smol_str::SmolStr;
+use std::mem::discriminant;
 
 /// A statement that is being read. Once a mistake is reported, the rest of it is read in silence.
 pub(super) struct Reader<'t, 'd> {
@@ -57,6 +58,14 @@ impl<'t, 'd> Reader<'t, 'd> {
         let mark = if self.cursor.at_op("=") { "=" } else { ":" };
         self.cursor.next();
         let mut text = String::from(self.row.word);
+        // `timeout = 5s` lacks the word that says which.
+        if let Some(Item { kind: ItemKind::Number(_), .. }) = self.cursor.peek()
+            && let Some(first) = self.row.argument_words().next()
+            && self.row.arguments.starts_with(first)
+        {
+            text.push(' ');
+            text.push_str(first);
+        }
         for item in self.cursor.rest() {
             match plain(item) {
                 Some(word) => {
@@ -95,7 +104,7 @@ impl<'t, 'd> Reader<'t, 'd> {
         let span = self.cursor.span();
         let message = match self.cursor.peek() {
             Some(item) => format!("expected {what}, found {}", describe(item)),
-            None => format!("expected {what} after {}", self.cursor.previous().map_or_else(|| "this".to_owned(), describe)),
+            None => format!("expected {what}, but the statement ends"),
         };
         let help = help.or_else(|| Some(format!("it is written `{} {}`", self.row.word, self.row.arguments)));
         self.fail(Diagnostic::new(Code::E0204, span, message).label(format!("expected {what}")).maybe_help(help));
@@ -295,7 +304,13 @@ impl<'t, 'd> Reader<'t, 'd> {
     pub(super) fn block(&mut self) -> Option<&'t Block> {
         let block = self.cursor.braces();
         if block.is_none() {
-            self.expected("`{`");
+            let span = self.cursor.span();
+            let message = match self.cursor.peek() {
+                Some(item) => format!("expected `{{`, found {}", describe(item)),
+                None => format!("`{}` needs a block", self.row.word),
+            };
+            let help = format!("it is written `{} {}`", self.row.word, self.row.arguments);
+            self.fail(Diagnostic::new(Code::E0215, span, message).label("expected `{`").help(help));
         }
         block
     }
@@ -325,7 +340,15 @@ impl<'t, 'd> Reader<'t, 'd> {
     /// What a left-over item probably means.
     fn left_over(&self, item: &Item) -> Option<String> {
         let word = self.row.word;
+        let form = || match self.row.arguments {
+            "" => Some(format!("`{word}` stands alone")),
+            arguments => Some(format!("it is written `{word} {arguments}`")),
+        };
+        let alike = self.cursor.previous().is_some_and(|p| discriminant(&p.kind) == discriminant(&item.kind));
         match &item.kind {
+            _ if alike && self.row.arguments.contains(", …") && !matches!(item.kind, ItemKind::Name(_)) => {
+                Some(format!("put a comma before {}", plain(item).map_or_else(|| "it".to_owned(), |t| format!("`{t}`"))))
+            }
             ItemKind::Name(name) => {
                 if self.row.argument_words().any(|w| w == name) {
                     let comma = self.row.arguments.contains(&format!(", {name} "));
@@ -334,8 +357,8 @@ impl<'t, 'd> Reader<'t, 'd> {
                         false => format!("it is written `{word} {}`", self.row.arguments),
                     });
                 }
-                if name == "times" {
-                    return Some(format!("`{word}` takes the number alone: `{word} {}`", self.row.arguments));
+                if name == "times" && word == "retry" {
+                    return Some("say on what instead: `retry 3 on connect, 503`".to_owned());
                 }
                 if name == "report-only" {
                     return Some(format!("`report-only` stands right behind `{word}`"));
@@ -343,14 +366,14 @@ impl<'t, 'd> Reader<'t, 'd> {
                 if statements::find(name, self.context).is_some() {
                     return Some(format!("a new statement begins on a line of its own, or after `;`: put `{name}` there"));
                 }
-                nearest(name, self.row.argument_words()).map(|near| format!("did you mean `{near}`?"))
+                nearest(name, self.row.argument_words()).map(|near| format!("did you mean `{near}`?")).or_else(form)
             }
             ItemKind::Braces(_) => Some(format!("`{word}` takes no block here")),
             ItemKind::Op(op) if op == "=" => Some("`=` belongs to assignments: `set header.x-user = caller.id`, `let NAME = VALUE`".to_owned()),
+            ItemKind::Op(op) if op == "," && word == "require" => Some("conditions are joined by `and`".to_owned()),
             ItemKind::Op(op) if op == "," => Some(format!("`{word}` takes no further part here: `{word} {}`", self.row.arguments)),
             ItemKind::Op(op) if op == "->" => Some("only a route has a target".to_owned()),
-            _ if self.row.arguments.is_empty() => Some(format!("`{word}` stands alone")),
-            _ => Some(format!("it is written `{word} {}`", self.row.arguments)),
+            _ => form(),
         }
     }
 }
@@ -387,7 +410,7 @@ pub(super) fn settings<'t>(
 
 /// A setting that is there already.
 pub(super) fn twice(word: &str, span: Span, first: Span, row: &Row) -> Box<Diagnostic> {
-    let help = match row.arguments.contains(", ") {
+    let help = match word == row.word && row.arguments.contains(", ") {
         true => format!("write it once, with its parts at commas: `{word} {}`", row.arguments),
         false => "keep the one that is meant".to_owned(),
     };
@@ -411,7 +434,7 @@ fn no_word(stmt: &Stmt, context: Context) -> Box<Diagnostic> {
     let help = match stmt.items.first().map(|i| &i.kind) {
         Some(ItemKind::Braces(_)) => "a block belongs to the statement before it: its `{` stands on the same line".to_owned(),
         Some(ItemKind::Path(_)) => "a route begins with `route`: `route GET /path -> NAME`".to_owned(),
-        _ => format!("{} there may be {}", capital(&context.phrase()), listed(&statements::words(context).collect::<Vec<_>>())),
+        _ => format!("{} there may be {}", context.phrase(), listed(&statements::words(context).collect::<Vec<_>>())),
     };
     Diagnostic::new(Code::E0207, span, format!("a statement begins with a word, not with {found}"))
         .label("expected a word")
@@ -445,10 +468,6 @@ fn unknown(word: &str, span: Span, rest: &Cursor, context: Context) -> Box<Diagn
         format!("{} there may be {}", here, listed(&statements::words(context).collect::<Vec<_>>()))
     };
     Diagnostic::new(Code::E0201, span, format!("there is no statement `{word}`")).label("unknown").help(help)
-}
-
-fn capital(text: &str) -> String {
-    text.to_owned()
 }
 
 /// `a`, `b` or `c`, in backticks.

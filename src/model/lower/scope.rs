@@ -94,6 +94,7 @@ impl Lowering<'_> {
         let mut placed = false;
         for file in self.imports.resolve(path, place, self.d) {
             if let Some(tree) = self.imports.enter(file, self.d) {
+                self.unbalanced.extend(super::unbalanced::regions(&tree, self.d));
                 let here = self.entries(tree.statements(), scope, Context::TOP);
                 self.imports.leave(file, here);
                 placed |= here;
@@ -107,6 +108,7 @@ impl Lowering<'_> {
 fn declares(r: &Reader) -> bool {
     r.row.contexts == Context::TOP
         && (matches!(r.cursor.peek_at(1).map(|i| &i.kind), Some(ItemKind::Op(op)) if op == "=")
+            || matches!(r.cursor.peek_at(1).map(|i| &i.kind), Some(ItemKind::Braces(_)))
             || matches!(r.cursor.peek_at(2).map(|i| &i.kind), Some(ItemKind::Braces(_))))
 }
 

@@ -140,7 +140,8 @@ fn require(r: &mut Reader) -> StatementKind {
 }
 
 fn auth(r: &mut Reader) -> Option<AuthUse> {
-    if r.word("none").is_some() {
+    if r.cursor.at_word("none") && !matches!(r.cursor.peek_at(1), Some(Item { kind: ItemKind::Name(or), .. }) if or == "or") {
+        r.cursor.next();
         return Some(AuthUse::None);
     }
     let optional = r.word("optional").is_some();

@@ -2,7 +2,7 @@
 
 use super::lower;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::model::ast::Program;
+use crate::model::ast::{Member, Program};
 use crate::model::statements::{self, Context};
 use crate::source::FileId;
 use crate::syntax;
@@ -65,4 +65,71 @@ fn the_example_of_every_row_lowers_wherever_it_may_stand() {
             assert_eq!(codes, wanted, "{text}{:#?}", told(&text));
         }
     }
+}
+
+/// The complete file of the language's contract.
+const SAMPLE: &str = include_str!("../../syntax/tests/sample.gw");
+
+#[test]
+fn the_sample_says_only_what_is_not_supported_yet() {
+    let (program, list) = read(SAMPLE);
+    let others: Vec<_> = list.iter().filter(|d| d.code != Code::E0901).collect();
+    assert!(others.is_empty(), "{others:#?}");
+    assert_eq!(list.len(), 9);
+    assert_eq!((program.inputs.len(), program.listeners.len(), program.upstreams.len()), (2, 3, 3));
+    assert_eq!((program.auths.len(), program.policies.len(), program.invariants.len()), (2, 1, 1));
+    assert_eq!((program.root.statements.len(), program.root.members.len()), (1, 2));
+    let Member::Scope(shop) = &program.root.members[0] else { panic!() };
+    assert_eq!((shop.hosts.len(), shop.listen.len(), shop.statements.len(), shop.members.len()), (1, 1, 3, 5));
+    assert_eq!(shop.docs, "Everything under https://api.shop.example.");
+}
+
+#[test]
+fn zz_print() {
+    let text = std::fs::read_to_string("/tmp/bad.gw").unwrap();
+    for part in text.split("\n---\n") {
+        println!("{part}");
+        for t in told(part) { println!("      {t}"); }
+    }
+}
+
+/// Where the words of a text stand: names and numbers, and every other sign alone; comments are left out.
+fn tokens(text: &str) -> Vec<std::ops::Range<usize>> {
+    let mut list = Vec::new();
+    let bytes = text.as_bytes();
+    let mut i = 0;
+    while i < bytes.len() {
+        let start = i;
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_' || b == b'.';
+        if bytes[i] == b'#' {
+            i += text[i..].find('\n').unwrap_or(text.len() - i);
+            continue;
+        }
+        i += 1;
+        if word(bytes[start]) {
+            while i < bytes.len() && word(bytes[i]) {
+                i += 1;
+            }
+        }
+        if !bytes[start].is_ascii_whitespace() {
+            list.push(start..i);
+        }
+    }
+    list
+}
+
+#[test]
+fn without_one_word_there_are_few_mistakes() {
+    let usual = read(SAMPLE).1.len();
+    let (mut total, mut most, mut silent) = (0, 0, 0);
+    for token in tokens(SAMPLE) {
+        let text = format!("{}{}", &SAMPLE[..token.start], &SAMPLE[token.end..]);
+        let more = read(&text).1.len().saturating_sub(usual);
+        if more > 3 { println!("{:?} {} {:#?}", &SAMPLE[token.start..token.end], more, told(&text)); }
+        total += 1;
+        most = most.max(more);
+        silent += usize::from(more == 0);
+    }
+    println!("{total} {most} {silent}");
+    assert!(most <= 4);
 }
