@@ -86,7 +86,7 @@ fn the_sample_says_only_what_is_not_supported_yet() {
 
 #[test]
 fn zz_print() {
-    let text = std::fs::read_to_string("/tmp/bad.gw").unwrap();
+    let text = std::fs::read_to_string("/tmp/decl/bad.gw").unwrap();
     for part in text.split("\n---\n") {
         println!("{part}");
         for t in told(part) { println!("      {t}"); }
