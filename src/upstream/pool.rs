@@ -71,9 +71,10 @@ impl Pool {
         connect: Duration,
     ) -> Result<Conn, ExchangeError> {
         let mut end = None;
+        // What is slow is boxed: every request would carry the room for it.
         let (slot, granted) = match Slot::take(self) {
             Some(slot) => (slot, None),
-            None => self.wait(*end.insert(Instant::now() + connect)).await?,
+            None => Box::pin(self.wait(*end.insert(Instant::now() + connect))).await?,
         };
         if want != Want::Fresh {
             let ask = want == Want::Sure;
@@ -83,7 +84,6 @@ impl Pool {
             }
         }
         let end = end.unwrap_or_else(|| Instant::now() + connect);
-        // Boxed: a future of this size would be carried by every request.
         let wire = Box::pin(self.connector.connect(end)).await?;
         Ok(Conn::new(Box::new(wire), slot))
     }

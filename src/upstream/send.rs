@@ -112,8 +112,9 @@ where
     };
     conn.wire.deadline.disarm();
     let sent = matches!(phase, Phase::Response);
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        if !request.upgrade || !sent {
+    let tunnel = *request.method == Method::CONNECT && head.status.is_success();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {
+        if !request.upgrade || !sent || tunnel {
             return Err(Malformed::UnexpectedUpgrade.into());
         }
         return Ok(Answer::Upgrade(respond(head, Upgraded::new(conn))));

@@ -1,8 +1,10 @@
 //! The client against servers that are scripted byte by byte.
 
+mod differential;
 mod exchange;
 mod failure;
 mod framing;
+mod peer;
 mod pooling;
 mod upload;
 
