@@ -76,13 +76,9 @@ impl Wire {
     }
 
     /// Makes an idle connection cheap to keep.
-    pub(super) fn shrink(&mut self, keep: usize) {
-        if self.read.capacity() > keep {
-            self.read = BytesMut::new();
-        }
-        if self.write.capacity() > keep {
-            self.write = Vec::new();
-        }
+    pub(super) fn shrink(&mut self) {
+        self.read = BytesMut::new();
+        self.write = Vec::new();
     }
 }
 

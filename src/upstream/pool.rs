@@ -14,9 +14,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// What an idle connection keeps of its buffers between two requests that follow closely.
-const WARM: usize = 16 * 1024;
-/// After so much idleness it keeps nothing.
+/// After so much idleness a connection gives its buffers away; until then the next request finds them warm.
 const COLD: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
@@ -151,7 +149,7 @@ impl Pool {
         self.idle.borrow_mut().retain_mut(|wire| {
             let unused = now.saturating_sub(wire.since);
             if unused >= COLD {
-                wire.shrink(0);
+                wire.shrink();
             }
             unused < self.limits.idle && wire.stream.is_quiet(false)
         });
@@ -199,7 +197,6 @@ impl Slot {
     pub(super) fn put_back(self, mut wire: Box<Wire>) {
         let pool = &self.counted.0;
         wire.deadline.disarm();
-        wire.shrink(WARM);
         wire.reused = true;
         wire.since = pool.connector.timer.coarse();
         let mut idle = pool.idle.borrow_mut();

@@ -103,3 +103,17 @@ proptest! {
         agree(if head { &Method::HEAD } else { &Method::GET }, &text, step);
     }
 }
+
+#[test]
+fn the_texts_are_worth_asking_about() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let texts = (0..1000).map(|_| texts().new_tree(&mut runner).unwrap().current());
+    let accepted = texts
+        .filter(|text| read_response(&Method::GET, text, 5).is_ok())
+        .count();
+    assert!(
+        (100..900).contains(&accepted),
+        "{accepted} of 1000 are accepted"
+    );
+}

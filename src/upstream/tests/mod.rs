@@ -6,6 +6,7 @@ mod failure;
 mod framing;
 mod peer;
 mod pooling;
+mod secure;
 mod upload;
 
 use super::config::{self, Balance, Config, Host, Roots, Scheme, Server, Timeouts};
@@ -51,9 +52,9 @@ struct Scripted {
 async fn server<F: Future<Output = ()> + 'static>(
     script: impl Fn(usize, TcpStream) -> F + 'static,
 ) -> Scripted {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let scripted = Scripted {
-        address: listener.local_addr().unwrap(),
+        address: ([127, 0, 0, 1], listener.local_addr().unwrap().port()).into(),
         connections: Rc::default(),
     };
     let connections = scripted.connections.clone();
