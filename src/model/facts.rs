@@ -229,6 +229,8 @@ pub struct FactRow {
     pub reads: Reads,
     /// How it is made.
     pub make: Make,
+    /// It works; otherwise the check says "not supported yet".
+    pub supported: bool,
     /// One sentence.
     pub doc: &'static str,
     /// An expression that reads it.
@@ -254,7 +256,12 @@ pub const ERROR_KINDS: [&str; 17] = [
 
 macro_rules! row {
     ($name:literal, $ty:expr, $phase:ident, $reads:ident, $make:expr, $doc:literal, $example:literal) => {
-        FactRow { name: $name, ty: $ty, phase: Phase::$phase, reads: Reads::$reads, make: $make, doc: $doc, example: $example }
+        FactRow {
+            name: $name, ty: $ty, phase: Phase::$phase, reads: Reads::$reads, make: $make, supported: true, doc: $doc, example: $example,
+        }
+    };
+    (later $($row:tt)*) => {
+        FactRow { supported: false, ..row!($($row)*) }
     };
 }
 
@@ -269,11 +276,11 @@ pub const FACTS: &[FactRow] = &[
     row!("cookie.", maybe_text, Request, HEAD, Make::Named(Fact::Cookie), "A cookie.", "cookie.theme ?? \"light\""),
     row!("body", || Type::Json, Body, BODY, Make::Plain(|| Fact::Body), "The request body as JSON; reading it buffers it up to `body max`.", "body.sku == \"a1\""),
     row!("client.ip", || Type::Ip, Client, CLIENT, Make::Plain(|| Fact::ClientIp), "The client's address, behind trusted proxies.", "client.ip in 10.0.0.0/8"),
-    row!("client.certificate", maybe_text, Client, CLIENT, Make::Plain(|| Fact::ClientCertificate), "The subject of the client's certificate.", "client.certificate != null"),
+    row!(later "client.certificate", maybe_text, Client, CLIENT, Make::Plain(|| Fact::ClientCertificate), "The subject of the client's certificate.", "client.certificate != null"),
     row!("request.id", text, Request, HEAD, Make::Plain(|| Fact::RequestId), "The request's id, as in `X-Request-Id`.", "request.id"),
     row!("request.time", || Type::Time, Request, HEAD, Make::Plain(|| Fact::RequestTime), "When the request arrived.", "format(request.time, \"%Y-%m-%d\")"),
     row!("request.uri", text, Request, HEAD, Make::Plain(|| Fact::RequestUri), "The normalised path with the query.", "request.uri"),
-    row!("version", maybe_text, Request, HEAD, Make::Plain(|| Fact::Version), "The api version that was asked for.", "version == \"v2\""),
+    row!(later "version", maybe_text, Request, HEAD, Make::Plain(|| Fact::Version), "The api version that was asked for.", "version == \"v2\""),
     row!("route.name", || Type::Name(NameKind::Route), Request, HEAD, Make::Plain(|| Fact::RouteName), "The name of the route.", "route.name == shop.get-user"),
     row!("instance", text, Request, HEAD, Make::Plain(|| Fact::Instance), "The name of this gateway process.", "instance"),
     row!("caller.id", text, Caller, CALLER, Make::Plain(|| Fact::CallerId), "Who the caller is: the token's `sub`, the key's name.", "caller.id == text(id)"),
@@ -284,7 +291,7 @@ pub const FACTS: &[FactRow] = &[
     row!("upstream.time", || Type::Duration, Response, RESPONSE, Make::Plain(|| Fact::UpstreamTime), "How long the upstream took to begin its answer.", "upstream.time ?? 0s"),
     row!("response.status", || Type::Status, Response, RESPONSE, Make::Plain(|| Fact::ResponseStatus), "The status of the answer.", "response.status >= 500"),
     row!("response.header.", maybe_text, Response, RESPONSE, Make::Field(Fact::ResponseHeader), "The first response header of this name.", "response.header.content-type"),
-    row!("response.body", || Type::Json, Response, RESPONSE_BODY, Make::Plain(|| Fact::ResponseBody), "The response body as JSON; reading it buffers it.", "response.body.items"),
+    row!(later "response.body", || Type::Json, Response, RESPONSE_BODY, Make::Plain(|| Fact::ResponseBody), "The response body as JSON; reading it buffers it.", "response.body.items"),
     row!("error.kind", || union(&ERROR_KINDS), Error, ERROR, Make::Plain(|| Fact::ErrorKind), "The kind of failure.", "error.kind == \"limited\""),
     row!("error.status", || Type::Status, Error, ERROR, Make::Plain(|| Fact::ErrorStatus), "The status of the failure.", "error.status"),
     row!("error.title", text, Error, ERROR, Make::Plain(|| Fact::ErrorTitle), "What the failure says.", "error.title"),
@@ -301,8 +308,8 @@ pub const ROUTE_FACTS: &[FactRow] = &[
     row!("route.limits", || Type::List(Box::new(Type::Rate)), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Limits)), "The rates of its limits.", "len(route.limits) > 0"),
     row!("route.timeout", || Type::Duration.optional(), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Timeout)), "Its total timeout.", "(route.timeout ?? 1h) <= 30s"),
     row!("route.upstreams", || Type::List(Box::new(Type::Name(NameKind::Upstream))), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Upstreams)), "The upstreams it can reach.", "route.upstreams has orders"),
-    row!("route.cached", || Type::Bool, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Cached)), "Whether its answers are cached.", "not route.cached"),
-    row!("route.version", maybe_text, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Version)), "Its version, if it has one.", "route.version != \"v1\""),
+    row!(later "route.cached", || Type::Bool, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Cached)), "Whether its answers are cached.", "not route.cached"),
+    row!(later "route.version", maybe_text, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Version)), "Its version, if it has one.", "route.version != \"v1\""),
 ];
 
 impl FactRow {

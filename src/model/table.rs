@@ -233,3 +233,69 @@ fn without_comment(line: &str) -> &str {
 fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(element: Type) -> Type {
+        Type::List(Box::new(element))
+    }
+
+    fn ip(text: &str) -> Value<'static> {
+        Value::Ip(text.parse().unwrap())
+    }
+
+    #[test]
+    fn lists_of_networks() {
+        let text = "# who is blocked\n10.0.0.0/8\n\n192.0.2.7  # one address\n2001:db8::/32\n";
+        let table = parse(text, &list(Type::Cidr)).unwrap();
+        assert_eq!(table.len(), 3);
+        for (address, wanted) in [("10.9.9.9", true), ("11.0.0.1", false), ("192.0.2.7", true), ("192.0.2.8", false), ("2001:db8::5", true), ("::1", false), ("::ffff:10.0.0.1", true)] {
+            assert_eq!(table.contains(&ip(address)), wanted, "{address}");
+        }
+        assert!(!table.contains(&Value::str("10.0.0.0/8")));
+    }
+
+    #[test]
+    fn every_network_contains_everything_in_it() {
+        let table = parse("0.0.0.0/0\n", &list(Type::Cidr)).unwrap();
+        assert!(table.contains(&ip("255.255.255.255")) && !table.contains(&ip("::1")));
+    }
+
+    #[test]
+    fn lists_of_texts_and_numbers() {
+        let texts = parse("a b\n\"# c\"\nd#e\n", &list(Type::String)).unwrap();
+        for (text, wanted) in [("a b", true), ("# c", true), ("d#e", true), ("a", false)] {
+            assert_eq!(texts.contains(&Value::str(text)), wanted, "{text}");
+        }
+        let numbers = parse("[1, 2]", &list(Type::Int)).unwrap();
+        assert!(numbers.contains(&Value::Int(2)) && !numbers.contains(&Value::Int(3)) && !numbers.contains(&Value::str("2")));
+        let ids = parse("67e55044-10b1-426f-9247-bb680e5fe0c8\n", &list(Type::Uuid)).unwrap();
+        assert!(ids.contains(&Value::Uuid("67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap())));
+    }
+
+    #[test]
+    fn maps() {
+        let map = Type::Map(Box::new(Type::Rate));
+        for text in ["a = 10/s\nb 5/min # slow\n", "{ \"a\": \"10/s\", \"b\": \"5/min\" }"] {
+            let table = parse(text, &map).unwrap();
+            assert_eq!(table.get("a").and_then(|v| v.text()).as_deref(), Some("10/s"), "{text}");
+            assert!(table.contains(&Value::str("b")) && table.get("c").is_none());
+        }
+        let texts = parse("greeting = \"a = b\"\nother a = b\n", &Type::Map(Box::new(Type::String))).unwrap();
+        assert_eq!(texts.get("greeting").and_then(Value::as_str), Some("a = b"));
+        assert_eq!(texts.get("other").and_then(Value::as_str), Some("a = b"));
+    }
+
+    #[test]
+    fn every_wrong_line_is_named() {
+        let wrong = parse("10.0.0.0/8\nnonsense\n\n10.0.0.1/8\n", &list(Type::Cidr)).unwrap_err();
+        assert_eq!(wrong.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 4]);
+        assert!(wrong[1].1.contains("write `10.0.0.0/8`"), "{wrong:?}");
+        let twice = parse("a = 1\na = 2\nb\n", &Type::Map(Box::new(Type::Int))).unwrap_err();
+        assert_eq!(twice.len(), 2);
+        assert_eq!(parse("[1,\n x]", &list(Type::Int)).unwrap_err()[0].0, 2);
+        assert!(parse("[\"a\"]", &list(Type::Int)).is_err());
+    }
+}

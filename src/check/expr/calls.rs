@@ -31,15 +31,14 @@ impl Checker<'_> {
             let parameter = row.parameters.get(i).or(row.parameters.last()).map_or(Parameter::Any, |(_, p)| *p);
             typed.push(self.argument(argument, parameter, row));
         }
-        if let (Function::Format, [_, pattern]) = (row.function, typed.as_slice()) {
-            if let Some(Value::Str(text)) = &pattern.constant {
-                if moment_text(&Value::Time(jiff::Timestamp::UNIX_EPOCH), text).is_err() {
-                    return self.report(
-                        Diagnostic::new(Code::E0415, pattern.span, format!("\"{text}\" is not a pattern for times"))
-                            .help("such as \"%Y-%m-%d\" or \"%H:%M:%S\" (strftime)"),
-                    );
-                }
-            }
+        if let (Function::Format, [_, pattern]) = (row.function, typed.as_slice())
+            && let Some(Value::Str(text)) = &pattern.constant
+            && moment_text(&Value::Time(jiff::Timestamp::UNIX_EPOCH), text).is_err()
+        {
+            return self.report(
+                Diagnostic::new(Code::E0415, pattern.span, format!("\"{text}\" is not a pattern for times"))
+                    .help("such as \"%Y-%m-%d\" or \"%H:%M:%S\" (strftime)"),
+            );
         }
         let secret = typed.iter().any(|t| t.secret);
         let ty = match row.gives {

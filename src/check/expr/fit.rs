@@ -135,10 +135,11 @@ impl Checker<'_> {
         if let (Type::Union(words), Some(Value::Str(text))) = (base, &typed.constant) {
             return self.not_a_member(text, words, e);
         }
-        if let Type::Optional(inner) = &typed.ty {
-            if fits(inner, want) && *base != Type::Bool {
-                return self.unsettled(e, &typed.ty, &format!("a `{want}`"));
-            }
+        if let Type::Optional(inner) = &typed.ty
+            && fits(inner, want)
+            && *base != Type::Bool
+        {
+            return self.unsettled(e, &typed.ty, &format!("a `{want}`"));
         }
         let message = match (base, &typed.constant) {
             (Type::Bool, _) => "a condition must be a `bool`".to_owned(),

@@ -14,6 +14,8 @@ mod shown;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod value_tests;
 
 pub use env::{Alternative, Caller, CallerInfo, Env, Globals};
 pub use guard::settled;
@@ -176,10 +178,10 @@ impl<'c> Checker<'c> {
 
     /// Without `?` where a guard has asked.
     fn without_null(&self, e: &Expr, mut typed: Typed) -> Typed {
-        if let Type::Optional(inner) = &typed.ty {
-            if shown::path(e).is_some_and(|p| self.settled.contains(&p)) {
-                typed.ty = inner.as_ref().clone();
-            }
+        if let Type::Optional(inner) = &typed.ty
+            && shown::path(e).is_some_and(|p| self.settled.contains(&p))
+        {
+            typed.ty = inner.as_ref().clone();
         }
         typed
     }

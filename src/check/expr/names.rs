@@ -18,10 +18,8 @@ const NAMESPACES: [&str; 9] = ["client", "request", "query", "header", "cookie",
 impl Checker<'_> {
     /// `a`, `a.b`, `a[b]`.
     pub(super) fn named(&mut self, e: &Expr, expected: Option<&Type>) -> Typed {
-        if let Some(kind) = expected.and_then(name_kind) {
-            if let Some(found) = self.name_of(e, kind) {
-                return found;
-            }
+        if let Some(found) = expected.and_then(name_kind).and_then(|kind| self.name_of(e, kind)) {
+            return found;
         }
         if let Some(typed) = self.caller_fact(e).or_else(|| self.table_fact(e)) {
             return typed;
@@ -123,6 +121,9 @@ impl Checker<'_> {
         if row.phase > self.env.phase {
             return self.too_early(&shown, row.phase, span);
         }
+        if !row.supported {
+            return self.report(Diagnostic::new(Code::E0901, span, format!("`{shown}` is not supported yet")).label("not supported yet"));
+        }
         let fact = match (row.make, name) {
             (Make::Plain(make), _) => make(),
             (Make::Named(make), Some(name)) => make(name),
@@ -189,7 +190,7 @@ impl Checker<'_> {
             None => (Ir::Fact(Fact::Caller), caller_type(info)),
             Some((name, span)) => match self.claim(info, &name, span) {
                 Ok((fact, ty)) => (Ir::Fact(fact), ty),
-                Err(typed) => return Some(typed),
+                Err(mistake) => return Some(self.report(mistake)),
             },
         };
         let ty = if known { ty } else { ty.optional() };
@@ -201,15 +202,16 @@ impl Checker<'_> {
         matches!(&e.kind, ExprKind::Name(name) if name == "caller") && self.means_fact("caller")
     }
 
-    fn claim(&mut self, info: &CallerInfo, name: &SmolStr, span: Span) -> Result<(Fact, Type), Typed> {
+    /// The fact and type of `caller.NAME`.
+    fn claim(&self, info: &CallerInfo, name: &SmolStr, span: Span) -> Result<(Fact, Type), Box<Diagnostic>> {
         let row = FACTS.iter().find(|r| r.name.strip_prefix("caller.") == Some(name));
         match (name.as_str(), row) {
             ("scopes", Some(row)) => {
                 if let Some(without) = info.alternatives.iter().find(|a| !a.scopes) {
-                    return Err(self.report(
+                    return Err(
                         Diagnostic::new(Code::E0418, span, format!("callers by `{}` have no scopes", without.auth))
                             .help("scopes come with tokens: ask for them where only such an `auth` holds"),
-                    ));
+                    );
                 }
                 return Ok((Fact::CallerScopes, (row.ty)()));
             }
@@ -225,18 +227,18 @@ impl Checker<'_> {
                 (Some(ty), None) => first = Some((&alternative.auth, ty)),
                 (Some(ty), Some((auth, before))) if ty != *before => {
                     let message = format!("`caller.{name}` is `{before}` by `{auth}` and `{ty}` by `{}`", alternative.auth);
-                    return Err(self.report(Diagnostic::new(Code::E0418, span, message).help("declare it with one type in both")));
+                    return Err(Diagnostic::new(Code::E0418, span, message).help("declare it with one type in both"));
                 }
                 _ => {}
             }
         }
         match (first, lacking.as_slice()) {
             (Some((_, ty)), []) => Ok((Fact::Claim(name.clone()), ty)),
-            (Some((auth, ty)), [lacking, ..]) => Err(self.report(
+            (Some((auth, ty)), [lacking, ..]) => Err(
                 Diagnostic::new(Code::E0418, span, format!("`auth {lacking}` has no claim `{name}`"))
                     .label(format!("only `{auth}` declares it"))
                     .help(format!("declare `{name}: {ty}` in the claims of `{lacking}`, or ask for it where only `{auth}` holds")),
-            )),
+            ),
             (None, _) => {
                 let known = info.alternatives.iter().flat_map(|a| a.claims.iter().map(|(n, _)| n.as_str())).chain(["id", "via", "scopes"]);
                 let auths: Vec<String> = info.alternatives.iter().map(|a| format!("`{}`", a.auth)).collect();
@@ -244,7 +246,7 @@ impl Checker<'_> {
                     Some(near) => format!("did you mean `caller.{near}`?"),
                     None => format!("declare it: `claims {{ {name}: string }}`"),
                 };
-                Err(self.report(Diagnostic::new(Code::E0409, span, format!("no claim `{name}` is declared by {}", auths.join(" or "))).help(help)))
+                Err(Diagnostic::new(Code::E0409, span, format!("no claim `{name}` is declared by {}", auths.join(" or "))).help(help))
             }
         }
     }

@@ -6,9 +6,6 @@ mod functions;
 
 pub use functions::moment_text;
 
-#[cfg(test)]
-mod tests;
-
 use super::facts::Fact;
 use super::ir::{Comparison, Ir};
 use super::table::TableData;
