@@ -1,5 +1,8 @@
 //! `gw`: an API gateway whose configuration is a small typed language.
 
+// The code that pest derives names it.
+extern crate alloc;
+
 pub mod cli;
 pub mod check;
 pub mod decide;
