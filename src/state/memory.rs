@@ -32,9 +32,20 @@ pub struct MemoryCounters {
 
 struct Store {
     shards: [Mutex<Shard>; SHARDS],
-    hashes: [RandomState; 2],
+    /// SipHash: what a stranger cannot foresee.
+    strong: RandomState,
+    /// The other 64 bits, cheaper.
+    wide: ahash::RandomState,
     /// The most counters in a shard, shared ones not counted.
     cap: usize,
+}
+
+#[derive(Clone, Copy)]
+enum SlotKind {
+    /// A key's own counter.
+    Own,
+    /// The one that keys without room share.
+    Shared,
 }
 
 /// Entries in a slab, so that a sweep can go on where it stopped.
@@ -59,7 +70,8 @@ impl MemoryCounters {
         MemoryCounters {
             store: Arc::new(Store {
                 shards: std::array::from_fn(|_| Mutex::default()),
-                hashes: [RandomState::new(), RandomState::new()],
+                strong: RandomState::new(),
+                wide: ahash::RandomState::new(),
                 cap: capacity.div_ceil(SHARDS).max(1),
             }),
         }
@@ -210,27 +222,28 @@ impl Counters for MemoryCounters {
 
 impl Store {
     fn slot(&self, check: &Check<'_>) -> u128 {
-        self.hash(check.limit, check.kind.shape(), Some(check.key))
+        self.hash(check, SlotKind::Own, check.key)
     }
 
     /// The slot of the counter that new keys share in a full shard, in that same shard.
     fn shared_slot(&self, check: &Check<'_>, shard: usize) -> u128 {
-        let hash = self.hash(check.limit, check.kind.shape(), None);
-        (hash & !(SHARDS as u128 - 1)) | shard as u128
+        (self.hash(check, SlotKind::Shared, b"") & !(SHARDS as u128 - 1)) | shard as u128
     }
 
-    fn hash(&self, limit: u64, shape: u64, key: Option<&[u8]>) -> u128 {
-        self.hashes.iter().fold(0, |hash, keyed| {
-            let mut hasher = keyed.build_hasher();
-            hasher.write_u64(limit);
-            hasher.write_u64(shape);
-            match key {
-                Some(key) => hasher.write(key),
-                None => hasher.write_u8(0xff),
-            }
-            hasher.write_usize(key.map_or(usize::MAX, <[u8]>::len));
-            (hash << 64) | u128::from(hasher.finish())
-        })
+    /// The head has one length, so no two inputs are the same bytes.
+    fn hash(&self, check: &Check<'_>, kind: SlotKind, key: &[u8]) -> u128 {
+        let mut head = [kind as u8; 17];
+        let fields = check.limit.to_le_bytes().into_iter().chain(check.kind.shape().to_le_bytes());
+        for (byte, field) in head.iter_mut().zip(fields) {
+            *byte = field;
+        }
+        let mut strong = self.strong.build_hasher();
+        let mut wide = self.wide.build_hasher();
+        for bytes in [&head, key] {
+            strong.write(bytes);
+            wide.write(bytes);
+        }
+        u128::from(strong.finish()) << 64 | u128::from(wide.finish())
     }
 
     fn lock(&self, slot: u128) -> MutexGuard<'_, Shard> {
