@@ -1,4 +1,126 @@
-//! From what is written to what is meant: names resolved, expressions typed, every rule of the language held.
+//! From what a program says to what it means: names resolved, expressions typed, routes compiled to a [`Plan`].
+//!
+//! Everything that is wrong is found in one run. The plan is given only where nothing is.
 
+mod auth;
+mod budget;
+mod constant;
 pub mod expr;
+pub mod inputs;
+mod invariant;
+mod listen;
+mod names;
+mod outbound;
+mod redirect;
+mod route;
+mod router;
 pub mod routes;
+mod scope;
+mod statement;
+mod table;
+mod target;
+mod upstream;
+
+pub use inputs::Inputs;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::model::ast::Program;
+use crate::model::import;
+use crate::plan::{Origin, Plan};
+use crate::source::{Files, Sources, Span};
+use expr::Globals;
+use smol_str::SmolStr;
+use std::path::{Path, PathBuf};
+
+/// A checked program.
+#[derive(Debug)]
+pub struct Checked {
+    /// Every file that was read.
+    pub sources: Sources,
+    /// What is wrong with it, in source order.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The plan, if there are no errors.
+    pub plan: Option<Plan>,
+}
+
+/// Reads the program at `root` (or `text`, which stands there) with everything it imports, and checks it.
+pub fn check(files: &dyn Files, root: &Path, text: Option<String>, inputs: &Inputs) -> Checked {
+    let mut sources = Sources::default();
+    let mut diagnostics = Diagnostics::default();
+    let program = import::load_program(files, root, text, &mut sources, &mut diagnostics);
+    let plan = Compiler::compile(&program, &sources, files, inputs, &mut diagnostics);
+    let errors = diagnostics.errors();
+    Checked { sources, diagnostics: diagnostics.into_sorted(), plan: (errors == 0).then_some(plan) }
+}
+
+/// What every part of the check works with.
+pub(crate) struct Compiler<'p> {
+    program: &'p Program,
+    sources: &'p Sources,
+    files: &'p dyn Files,
+    d: &'p mut Diagnostics,
+    globals: Globals,
+    plan: Plan,
+}
+
+impl<'p> Compiler<'p> {
+    fn compile(
+        program: &'p Program,
+        sources: &'p Sources,
+        files: &'p dyn Files,
+        inputs: &Inputs,
+        d: &'p mut Diagnostics,
+    ) -> Plan {
+        let globals = names::globals(program, inputs, d);
+        let plan = Plan {
+            listeners: Vec::new(),
+            routers: Vec::new(),
+            trust: None,
+            routes: Vec::new(),
+            upstreams: Vec::new(),
+            auths: Vec::new(),
+            limits: Vec::new(),
+            tables: Vec::new(),
+            unrouted: Default::default(),
+            files: sources.iter().map(|(_, f)| SmolStr::new(&f.name)).collect(),
+            watched: sources.iter().filter_map(|(_, f)| f.path.clone()).collect(),
+        };
+        let mut c = Compiler { program, sources, files, d, globals, plan };
+        c.tables();
+        c.auths();
+        c.upstreams();
+        c.listeners();
+        let routes = c.scopes();
+        c.router(&routes);
+        c.redirects();
+        c.invariants();
+        c.plan
+    }
+
+    /// Which line says it: `span`'s first line, and its text on one line.
+    fn origin(&self, span: Span) -> Origin {
+        let (_, at) = self.sources.place(span);
+        Origin { file: span.file.0 as u16, line: at.line as u32, text: one_line(self.sources.text(span)) }
+    }
+
+    /// A path written in the program, which is relative to the file it stands in.
+    fn relative(&self, span: Span, path: &str) -> PathBuf {
+        let base = self.sources.file(span.file).path.as_deref().and_then(Path::parent);
+        base.map_or_else(|| PathBuf::from(path), |b| b.join(path))
+    }
+}
+
+/// A statement's text on one line, its block left out and cut at 120 characters.
+fn one_line(text: &str) -> SmolStr {
+    let text = text.trim();
+    if text.len() <= 120 && !text.contains(['\n', '#']) {
+        return SmolStr::new(text);
+    }
+    let lines = text.lines().map(|l| l.split(" #").next().unwrap_or(l).trim());
+    let joined = lines.filter(|l| !l.is_empty() && !l.starts_with('#')).collect::<Vec<_>>().join(" ");
+    if joined.chars().count() <= 120 {
+        return SmolStr::new(joined);
+    }
+    let cut: String = joined.chars().take(119).collect();
+    SmolStr::new(format!("{cut}…"))
+}

@@ -1,6 +1,52 @@
-//! The one decision code: what happens to a request, for `serve` and `explain` alike.
-
+//! THE decision code: a plan, a request and a [`World`] give a decision, watched by a [`Trace`].
+//!
+//! `serve` and `explain` call the same functions: [`decide`] for what happens to a request, [`Decided::outgoing`] for the head
+//! that an upstream gets, [`Decided::respond`] and [`Decided::answer`] for what happens to the answer. Nothing here does I/O.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+mod admit;
+mod answer;
+mod facts;
+mod outgoing;
 pub mod path;
 pub mod route;
+mod target;
+mod world;
+
+pub use admit::decide;
+pub use answer::Answer;
+pub use facts::{Context, Failed, Head};
+pub use outgoing::{Fields, HeadWriter};
+pub use target::Forward;
+pub use world::{BodyFailure, Refusal, Trace, World};
+
+use crate::policy::cors::Cors;
+use crate::policy::limit::{Hold, RateLimits};
+use admit::Refused;
+use http::{HeaderName, HeaderValue};
+use std::sync::Arc;
+
+/// What was decided about a request, with everything that its answer needs.
+pub struct Decided<'r> {
+    /// What is known.
+    pub cx: Context<'r>,
+    /// What happens.
+    pub outcome: Outcome,
+    /// What concurrent limits hold until the answer has ended.
+    pub holds: Vec<Hold>,
+    /// `RateLimit` fields of the answer.
+    pub rate_limits: Option<RateLimits>,
+    /// The `cors` that holds for the answer.
+    pub cors: Option<Arc<Cors>>,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It goes to an upstream.
+    Forward(Forward),
+    /// The gateway answers.
+    Answer(Answer),
+    /// It is refused: [`Context::failure`] says why; these fields belong to the answer.
+    Refuse(Vec<(HeaderName, HeaderValue)>),
+}

@@ -9,9 +9,9 @@ use std::ops::ControlFlow;
 
 /// What routing needs of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct RouteHead<'r> {
+pub struct RouteHead<'r, 'm> {
     /// The method; for a CORS preflight the one it asks for.
-    pub method: &'r Method,
+    pub method: &'m Method,
     /// The `Host` field or the target's authority, as it came.
     pub host: &'r str,
     /// The path.
@@ -114,7 +114,7 @@ impl fmt::Display for Reason<'_> {
 /// Routes a request. `when` is asked for routes that have a `when` and fit otherwise, at most once for each.
 pub fn route<'r, T: RouteTrace>(
     router: &'r Router,
-    head: &RouteHead<'r>,
+    head: &RouteHead<'r, '_>,
     mut when: impl FnMut(u32, &Captures<'_>) -> bool,
     trace: &mut T,
 ) -> RouteOutcome<'r> {
@@ -187,7 +187,7 @@ pub fn route<'r, T: RouteTrace>(
 #[cold]
 fn unanswered<'r>(
     host: &AtHost<'r>,
-    head: &RouteHead<'r>,
+    head: &RouteHead<'r, '_>,
     path: &Split<'r>,
     withheld: bool,
     mut when: impl FnMut(u32, &Captures<'_>) -> bool,

@@ -1,0 +1,51 @@
+//! Values for inputs: from the environment or a TOML file, given by whoever runs the check.
+
+use crate::model::literal;
+use crate::model::types::Type;
+use crate::model::value::Value;
+use smol_str::SmolStr;
+use std::collections::BTreeMap;
+
+/// What inputs are bound to.
+#[derive(Debug, Default, Clone)]
+pub struct Inputs {
+    values: BTreeMap<SmolStr, Given>,
+    /// Every input without a default must have a value: for serving, and when one environment is checked.
+    pub complete: bool,
+}
+
+/// A value as it was given.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// Its text.
+    pub text: String,
+    /// Where it comes from, for messages: `GW_ORDERS_URL`, `staging.toml`.
+    pub from: String,
+}
+
+impl Inputs {
+    /// Binds a value; an earlier one for the same input stays.
+    pub fn bind(&mut self, name: &str, text: String, from: String) {
+        self.values.entry(SmolStr::new(name)).or_insert(Given { text, from });
+    }
+
+    /// What an input is bound to.
+    pub fn get(&self, name: &str) -> Option<&Given> {
+        self.values.get(name)
+    }
+
+    /// Every bound name with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&SmolStr, &Given)> {
+        self.values.iter()
+    }
+}
+
+/// The environment variable of an input: `orders-url` is `GW_ORDERS_URL`.
+pub fn variable(name: &str) -> String {
+    format!("GW_{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Reads an input's text as its type. The error says what is wrong, never the text of a secret.
+pub fn parse(given: &Given, ty: &Type) -> Result<Value<'static>, String> {
+    literal::of_type(&given.text, ty).map_err(|e| format!("{e} (from {})", given.from))
+}

@@ -1,0 +1,351 @@
+//! A route: its parameters, its caller, and its statements sorted into phases.
+
+use super::Compiler;
+use super::expr::{self, Alternative, Caller, CallerInfo, Env, Typed};
+use super::routes::{Methods, PathFlags, RouteKey};
+use super::scope::{Arguments, Around, Block, Flat};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, nearest};
+use crate::model::ast::{self, AuthUse, Expr, HostHead, ParamType, Pattern, Segment, StatementKind};
+use crate::model::facts::Phase;
+use crate::model::types::Type;
+use crate::source::Span;
+use crate::plan::{self, AuthId, Guard, Outbound, Route, Step};
+use smol_str::{SmolStr, format_smolstr};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A route as the router and the rules between routes see it.
+pub(super) struct Placed {
+    pub key: RouteKey,
+    /// The listeners it stands on; none: all that do not redirect.
+    pub listen: Vec<SmolStr>,
+    pub span: Span,
+    pub name: SmolStr,
+    /// Which block of the program it stands in.
+    pub block: u32,
+    /// Anonymous callers pass.
+    pub anonymous: bool,
+    /// `auth none` stands in its own block.
+    pub silenced: bool,
+    /// Its `require`s.
+    pub requires: Vec<Span>,
+}
+
+/// What the expressions of one route see.
+#[derive(Default)]
+pub(super) struct Seen<'p> {
+    pub params: Vec<(SmolStr, Type)>,
+    pub rest: Option<(SmolStr, u16)>,
+    /// None where no `auth` holds.
+    pub caller: Option<CallerInfo>,
+    /// An `auth` is not declared: nothing more is said about `caller`.
+    pub damaged: bool,
+    /// Arguments of policies, typed for this route.
+    typed: HashMap<*const Arguments<'p>, Rc<Vec<(SmolStr, Typed)>>>,
+}
+
+impl<'p> Compiler<'p> {
+    pub(super) fn route(&mut self, r: &'p ast::Route, around: &Around<'p>) -> Placed {
+        let pattern = self.joined(r, around);
+        let mut params: Vec<(SmolStr, Type)> = Vec::new();
+        let mut rest = None;
+        if let Some(HostHead::Param(name)) = around.hosts.first().map(|h| &h.head) {
+            params.push((name.clone(), Type::String));
+        }
+        for s in &pattern.segments {
+            match s {
+                Segment::Literal(_) => {}
+                Segment::Param { name, ty, .. } => params.push((name.text.clone(), param_type(ty))),
+                Segment::Rest(name) => {
+                    rest = Some((name.text.clone(), params.len() as u16));
+                    params.push((name.text.clone(), Type::String));
+                }
+            }
+        }
+        let text = pattern_text(&pattern);
+        let methods: Vec<http::Method> = r.methods.iter().map(|m| m.value.clone()).collect();
+        let shown = match methods.is_empty() {
+            true => "ANY".to_owned(),
+            false => methods.iter().map(|m| m.as_str()).collect::<Vec<_>>().join(", "),
+        };
+        let name = match (&r.name, &around.api) {
+            (Some(n), Some(api)) => format_smolstr!("{api}.{}", n.text),
+            (Some(n), None) => n.text.clone(),
+            (None, _) => format_smolstr!("{shown} {text}"),
+        };
+        let own = Rc::new(self.block(&r.statements, &format!("{}/route {name}", around.label), None, Vec::new()));
+        let blocks: Vec<Rc<Block<'p>>> = around.blocks.iter().cloned().chain([own.clone()]).collect();
+        let mut seen = Seen { params, rest, ..Seen::default() };
+        let auth = self.auth_of(&blocks, &mut seen);
+        let when = r.when.as_ref().map(|w| {
+            let caller = seen.caller.take();
+            let typed = self.typed(w, Some(&Type::Bool), Phase::Request, "the `when` of a route", &mut seen, None);
+            seen.caller = caller;
+            Guard { condition: typed.ir, origin: self.origin(w.span) }
+        });
+        let mut inbound = self.inbound(&blocks, &mut seen);
+        inbound.auth = auth;
+        let target = self.target(&r.target, &mut seen);
+        let outbound = self.outbound(&blocks, &mut seen);
+        let anonymous = inbound.auth.as_ref().is_none_or(|a| a.what.optional);
+        let requires = blocks
+            .iter()
+            .flat_map(|b| &b.statements)
+            .filter(|f| matches!(f.statement.kind, StatementKind::Require { .. }) && f.statement.report_only.is_none())
+            .map(|f| f.statement.span)
+            .collect();
+        let silenced = own.statements.iter().any(|f| matches!(f.statement.kind, StatementKind::Auth(AuthUse::None)));
+        let route = Route {
+            name: name.clone(),
+            api: around.api.clone(),
+            hosts: around.hosts.iter().map(host_text).collect(),
+            methods: methods.clone(),
+            pattern: text,
+            trailing_slash: around.trailing_slash,
+            when,
+            params: seen.params.into_boxed_slice(),
+            docs: r.docs.clone(),
+            origin: self.origin(r.span),
+            inbound,
+            target,
+            target_text: super::one_line(self.sources.text(r.target.span)),
+            outbound,
+        };
+        self.budget(&route, r, &blocks);
+        self.plan.routes.push(route);
+        Placed {
+            key: RouteKey {
+                hosts: around.hosts.to_vec(),
+                methods: Methods::of(methods),
+                pattern,
+                has_when: r.when.is_some(),
+                order: self.plan.routes.len() as u32,
+                allow: around.allow.iter().fold(PathFlags::NONE, |flags, a| flags.with(*a)),
+                trailing_slash: around.trailing_slash,
+            },
+            listen: around.listen.clone(),
+            span: r.span,
+            name,
+            block: around.block,
+            anonymous,
+            silenced,
+            requires,
+        }
+    }
+
+    /// The prefixes around a route and its own pattern, joined by segment.
+    fn joined(&mut self, r: &ast::Route, around: &Around<'p>) -> Pattern {
+        let mut pattern = r.pattern.clone();
+        if around.prefix.is_empty() {
+            return pattern;
+        }
+        let mut names: HashMap<&SmolStr, crate::source::Span> = HashMap::new();
+        let all = around.prefix.iter().copied().chain(&r.pattern.segments);
+        for s in all.clone() {
+            let (Segment::Param { name, .. } | Segment::Rest(name)) = s else { continue };
+            if let Some(first) = names.insert(&name.text, name.span)
+                && first.file == name.span.file
+            {
+                self.d.push(
+                    Diagnostic::new(Code::E0530, name.span, format!("the parameter `{}` is in the prefix already", name.text))
+                        .label("declared again here")
+                        .also(first, "first declared here")
+                        .help("give one of them another name"),
+                );
+            }
+        }
+        // `/` below a prefix is the prefix itself.
+        if r.pattern.segments.is_empty() {
+            pattern.trailing_slash = false;
+        }
+        pattern.segments = all.cloned().collect();
+        pattern
+    }
+
+    /// The nearest `auth`, and what it makes of `caller`.
+    fn auth_of(&mut self, blocks: &[Rc<Block<'p>>], seen: &mut Seen<'p>) -> Option<Step<plan::AuthUse>> {
+        for f in blocks.iter().flat_map(|b| &b.statements) {
+            if let (StatementKind::Auth(_), Some((guard, _))) = (&f.statement.kind, f.guards.last()) {
+                self.d.push(
+                    Diagnostic::new(Code::E0606, f.statement.span, "`auth` may not stand under `when`")
+                        .label("who must authenticate would depend on the request")
+                        .also(guard.span, "the condition")
+                        .help("make two routes that differ in `when`, each with its own `auth`"),
+                );
+            }
+        }
+        let f = blocks.iter().rev().find_map(|b| b.statements.iter().find(|f| matches!(f.statement.kind, StatementKind::Auth(_))))?;
+        let StatementKind::Auth(usage) = &f.statement.kind else { return None };
+        let (names, optional) = match usage {
+            AuthUse::None => return None,
+            AuthUse::Required(names) => (names, false),
+            AuthUse::Optional(names) => (names, true),
+        };
+        let program = self.program;
+        let mut alternatives: Vec<AuthId> = Vec::new();
+        for n in names {
+            match program.auths.iter().position(|a| a.name.text == n.text) {
+                Some(i) => {
+                    seen.damaged |= matches!(program.auths[i].kind, ast::AuthKind::Error);
+                    alternatives.push(AuthId(i as u32));
+                }
+                None => {
+                    let near = nearest(&n.text, program.auths.iter().map(|a| a.name.text.as_str()));
+                    let help = match near {
+                        Some(near) => format!("there is one called `{near}`"),
+                        None => format!("declare it: `auth {} = jwt {{ … }}`", n.text),
+                    };
+                    self.d.push(
+                        Diagnostic::new(Code::E0317, n.span, format!("no auth is called `{}`", n.text))
+                            .label("not declared in this program")
+                            .help(help),
+                    );
+                    seen.damaged = true;
+                }
+            }
+        }
+        seen.caller = Some(self.caller(&alternatives, optional));
+        Some(Step {
+            what: plan::AuthUse { alternatives: alternatives.into(), optional },
+            guards: Box::default(),
+            report_only: false,
+            origin: self.origin(f.statement.span),
+        })
+    }
+
+    fn caller(&self, alternatives: &[AuthId], optional: bool) -> CallerInfo {
+        let alternatives = alternatives.iter().map(|a| {
+            let auth = &self.plan.auths[a.index()];
+            Alternative {
+                auth: auth.name.clone(),
+                claims: auth.claims.iter().map(|(n, t, _)| (n.clone(), t.clone())).collect(),
+                scopes: matches!(auth.kind, plan::AuthKind::Jwt { .. }),
+            }
+        });
+        CallerInfo { optional, alternatives: alternatives.collect() }
+    }
+
+    /// Types an expression of this route.
+    pub(super) fn typed(
+        &mut self,
+        e: &Expr,
+        expected: Option<&Type>,
+        phase: Phase,
+        place: &'static str,
+        seen: &mut Seen<'p>,
+        arguments: Option<&Rc<Arguments<'p>>>,
+    ) -> Typed {
+        let arguments = arguments.map(|a| self.arguments_of(a, seen)).unwrap_or_default();
+        let env = Env {
+            params: &seen.params,
+            caller: seen.caller.as_ref().map_or(Caller::Unauthenticated, Caller::Known),
+            phase,
+            arguments: &arguments,
+            ..Env::constant(&self.globals, place)
+        };
+        if seen.damaged {
+            return expr::check(e, expected, &env, &mut Diagnostics::default());
+        }
+        expr::check(e, expected, &env, self.d)
+    }
+
+    pub(super) fn arguments_of(&mut self, a: &Rc<Arguments<'p>>, seen: &mut Seen<'p>) -> Rc<Vec<(SmolStr, Typed)>> {
+        if let Some(done) = seen.typed.get(&Rc::as_ptr(a)) {
+            return done.clone();
+        }
+        let mut typed = Vec::new();
+        for ((name, ty), value) in a.policy.parameters.iter().zip(a.values) {
+            let t = self.typed(value, Some(&ty.value), Phase::Body, "the argument of a policy", seen, a.outer.as_ref());
+            typed.push((name.text.clone(), t));
+        }
+        let typed = Rc::new(typed);
+        seen.typed.insert(Rc::as_ptr(a), typed.clone());
+        typed
+    }
+
+    /// The guards of a statement, and the phase in which the last of them is known.
+    pub(super) fn guards(&mut self, f: &Flat<'p>, phase: Phase, seen: &mut Seen<'p>) -> (Box<[Guard]>, Phase) {
+        let mut latest = Phase::Constant;
+        let mut guards = Vec::with_capacity(f.guards.len());
+        for (e, arguments) in &f.guards {
+            let typed = self.typed(e, Some(&Type::Bool), phase, "a `when`", seen, arguments.as_ref());
+            latest = latest.max(typed.phase);
+            guards.push(Guard { condition: typed.ir, origin: self.origin(e.span) });
+        }
+        (guards.into(), latest)
+    }
+
+    /// Requests that met no route: the top level's `response` and `on error`, as far as they need no route.
+    pub(super) fn unrouted(&mut self, root: Rc<Block<'p>>) {
+        let mut seen = Seen::default();
+        let mut scratch = crate::diagnostic::Diagnostics::default();
+        let outbound: Outbound = self.quietly(&mut scratch, |c| {
+            let all = c.outbound(&[root], &mut seen);
+            let sound = |ir: &crate::model::ir::Ir| !reads_caller(ir);
+            Outbound {
+                edits: all.edits.into_vec().into_iter().filter(|s| s.what.values().all(sound)).collect(),
+                on_upstream: Box::default(),
+                ..all
+            }
+        });
+        self.plan.unrouted = outbound;
+    }
+}
+
+fn reads_caller(ir: &crate::model::ir::Ir) -> bool {
+    use crate::model::facts::Fact;
+    use crate::model::ir::Ir;
+    let mut reads = false;
+    ir.walk(&mut |e| {
+        reads |= matches!(e, Ir::Fact(Fact::Caller | Fact::CallerId | Fact::CallerVia | Fact::CallerKey | Fact::CallerScopes | Fact::Claim(_)))
+    });
+    reads
+}
+
+fn param_type(ty: &ParamType) -> Type {
+    match ty {
+        ParamType::String | ParamType::Matches(_) => Type::String,
+        ParamType::Int | ParamType::Uint => Type::Int,
+        ParamType::Uuid => Type::Uuid,
+        ParamType::Date => Type::Date,
+    }
+}
+
+/// A pattern as it is shown: `/users/{id: int}`.
+pub(super) fn pattern_text(p: &Pattern) -> SmolStr {
+    let mut out = String::new();
+    for s in &p.segments {
+        out.push('/');
+        match s {
+            Segment::Literal(t) => out.push_str(t),
+            Segment::Rest(name) => {
+                out.push('{');
+                out.push_str(&name.text);
+                out.push_str("...}");
+            }
+            Segment::Param { name, ty, prefix, suffix } => {
+                let ty = match ty {
+                    ParamType::String => String::new(),
+                    ParamType::Int => ": int".into(),
+                    ParamType::Uint => ": uint".into(),
+                    ParamType::Uuid => ": uuid".into(),
+                    ParamType::Date => ": date".into(),
+                    ParamType::Matches(r) => format!(" matches r\"{}\"", r.as_str().trim_start_matches("^(?:").trim_end_matches(")$")),
+                };
+                out.push_str(&format!("{prefix}{{{}{ty}}}{suffix}", name.text));
+            }
+        }
+    }
+    if p.trailing_slash || p.segments.is_empty() {
+        out.push('/');
+    }
+    SmolStr::new(out)
+}
+
+fn host_text(h: &ast::HostPattern) -> SmolStr {
+    match &h.head {
+        HostHead::Exact => h.suffix.clone(),
+        HostHead::Wildcard => format_smolstr!("*.{}", h.suffix),
+        HostHead::Param(n) => format_smolstr!("{{{n}}}.{}", h.suffix),
+    }
+}

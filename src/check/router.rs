@@ -1,0 +1,51 @@
+//! The routers of the listeners, and the rules between routes.
+
+use super::Compiler;
+use super::route::Placed;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::plan::router::Router;
+use smol_str::SmolStr;
+
+impl Compiler<'_> {
+    /// Listeners with the same routes share a router.
+    pub(super) fn router(&mut self, routes: &[Placed]) {
+        if self.plan.listeners.is_empty() {
+            let at = routes.first().map(|r| r.span);
+            if let Some(at) = at {
+                self.d.push(
+                    Diagnostic::new(Code::E0305, at, "nothing listens: no `listen` is declared")
+                        .label("this route could never be reached")
+                        .help("add a line such as `listen http :8080`"),
+                );
+            }
+        } else if routes.is_empty() && self.plan.listeners.iter().all(|l| l.redirect_https.is_none()) {
+            let at = self.program.listeners[0].span;
+            self.d.push(
+                Diagnostic::new(Code::W0305, at, "there is no route, so every request gets 404")
+                    .label("listens for nothing")
+                    .help("add a line such as `route ANY /{rest...} -> http://localhost:3000`"),
+            );
+        }
+        let open: Vec<SmolStr> =
+            self.plan.listeners.iter().filter(|l| l.redirect_https.is_none()).map(|l| l.name.clone()).collect();
+        if let (Some(first), true) = (routes.first(), open.is_empty() && !self.plan.listeners.is_empty()) {
+            self.d.push(
+                Diagnostic::new(Code::E0305, first.span, "every listener redirects to https, so no route can be reached")
+                    .label("this route could never be reached")
+                    .help("add a listener that serves, or remove `redirect https`"),
+            );
+        }
+        let mut made: Vec<Vec<usize>> = Vec::new();
+        for i in 0..self.plan.listeners.len() {
+            let l = &self.plan.listeners[i];
+            let stands = |r: &Placed| l.redirect_https.is_none() && (r.listen.is_empty() || r.listen.contains(&l.name));
+            let here: Vec<usize> = (0..routes.len()).filter(|&r| stands(&routes[r])).collect();
+            let known = made.iter().position(|m| *m == here).unwrap_or_else(|| {
+                self.plan.routers.push(Router::new(here.iter().map(|&r| (r as u32, &routes[r].key))));
+                made.push(here);
+                made.len() - 1
+            });
+            self.plan.listeners[i].router = known;
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The head of the request that an upstream gets: the same for `serve`, which sends it, and `explain`, which shows it.
+
+use super::target::Forward;
+use super::{Context, Decided};
+use crate::model::ast::CredentialPlace;
+use crate::plan::{AuthKind, HostHeader, Server};
+use http::header::{self, HeaderName};
+use http::{HeaderMap, HeaderValue};
+use smol_str::SmolStr;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+/// Takes a request head line by line.
+pub trait HeadWriter {
+    /// The request line: method, then the target in pieces (prefix, path, query).
+    fn line(&mut self, method: &str, prefix: &str, path: &str, query: Option<&str>);
+    /// A field.
+    fn field(&mut self, name: &str, value: &[u8]);
+}
+
+/// HTTP/1.1, without the final empty line and without framing fields.
+impl HeadWriter for Vec<u8> {
+    #[inline]
+    fn line(&mut self, method: &str, prefix: &str, path: &str, query: Option<&str>) {
+        self.extend_from_slice(method.as_bytes());
+        self.push(b' ');
+        self.extend_from_slice(prefix.as_bytes());
+        self.extend_from_slice(path.as_bytes());
+        if let Some(q) = query {
+            self.push(b'?');
+            self.extend_from_slice(q.as_bytes());
+        }
+        self.extend_from_slice(b" HTTP/1.1\r\n");
+    }
+
+    #[inline]
+    fn field(&mut self, name: &str, value: &[u8]) {
+        self.extend_from_slice(name.as_bytes());
+        self.extend_from_slice(b": ");
+        self.extend_from_slice(value);
+        self.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What is done to the client's header fields. Empty for most requests.
+#[derive(Debug, Default)]
+pub struct Fields {
+    dropped: Vec<HeaderName>,
+    added: Vec<(HeaderName, HeaderValue)>,
+    /// Cookies that are set (`Some`) or removed.
+    cookies: Vec<(SmolStr, Option<String>)>,
+}
+
+impl Fields {
+    /// `set`: one field of this value, or none.
+    pub(super) fn set(&mut self, name: &HeaderName, value: Option<&str>) {
+        self.added.retain(|(n, _)| n != name);
+        if !self.dropped.contains(name) {
+            self.dropped.push(name.clone());
+        }
+        self.add(name, value);
+    }
+
+    /// `add`: one more field. What no field may hold is left out.
+    pub(super) fn add(&mut self, name: &HeaderName, value: Option<&str>) {
+        self.added.extend(value.and_then(|v| field_value(v)).map(|v| (name.clone(), v)));
+    }
+
+    /// `set cookie` or `remove cookie`.
+    pub(super) fn cookie(&mut self, name: &SmolStr, value: Option<&str>) {
+        self.cookies.retain(|(n, _)| n != name);
+        self.cookies.push((name.clone(), value.map(str::to_owned)));
+    }
+
+    /// API keys go no further unless their auth says so; bearer tokens pass.
+    pub(super) fn remove_credentials(&mut self, cx: &Context<'_>) {
+        for place in removed_places(cx) {
+            match place {
+                CredentialPlace::Header(name) => {
+                    if let Ok(name) = HeaderName::try_from(name.as_str()) {
+                        self.set(&name, None);
+                    }
+                }
+                CredentialPlace::Cookie(name) => self.cookie(name, None),
+                CredentialPlace::Query(_) => {}
+            }
+        }
+    }
+
+    /// The query without API keys, if there is one in it.
+    pub(super) fn query_without_credentials(&self, cx: &Context<'_>) -> Option<String> {
+        let query = cx.head.query?;
+        let names: Vec<&SmolStr> = removed_places(cx)
+            .filter_map(|p| match p {
+                CredentialPlace::Query(name) => Some(name),
+                _ => None,
+            })
+            .collect();
+        if names.is_empty() {
+            return None;
+        }
+        let own = |pair: &&str| {
+            let key = pair.split('=').next().unwrap_or_default();
+            names.iter().any(|n| super::facts::decode(key) == n.as_str())
+        };
+        Some(query.split('&').filter(|p| !own(p)).collect::<Vec<_>>().join("&"))
+    }
+
+    /// The Cookie field after removals and additions.
+    fn cookie_field(&self, headers: &HeaderMap) -> Option<String> {
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+        let kept = lines.flat_map(|l| l.split(';')).map(str::trim).filter(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !pair.is_empty() && !self.cookies.iter().any(|(n, _)| n == name)
+        });
+        let set = self.cookies.iter().filter_map(|(n, v)| Some(format!("{n}={}", v.as_ref()?)));
+        let all: Vec<String> = kept.map(str::to_owned).chain(set).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+fn removed_places<'c>(cx: &'c Context<'_>) -> impl Iterator<Item = &'c CredentialPlace> {
+    let auth = cx.route.and_then(|(_, r)| r.inbound.auth.as_ref());
+    let plan = cx.plan;
+    auth.into_iter()
+        .flat_map(|a| a.what.alternatives.iter())
+        .filter_map(move |id| plan.auths.get(id.index()))
+        .filter(|a| matches!(a.kind, AuthKind::ApiKey { .. }) && !a.forward_credentials)
+        .map(|a| &a.from)
+}
+
+/// A text as a field value; control characters but tab have no place in one.
+pub(super) fn field_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(text.as_bytes()).ok()
+}
+
+/// Belongs to the connection, or is written anew: not copied from the client.
+#[inline]
+fn skipped(name: &HeaderName, forwarded: bool) -> bool {
+    // The names that `http` knows compare as one byte each.
+    *name == header::CONNECTION
+        || *name == header::HOST
+        || *name == header::TE
+        || *name == header::TRAILER
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::UPGRADE
+        || *name == header::CONTENT_LENGTH
+        || *name == header::EXPECT
+        || *name == header::PROXY_AUTHENTICATE
+        || *name == header::PROXY_AUTHORIZATION
+        || *name == header::FORWARDED
+        || *name == header::VIA
+        || (forwarded && is_written_anew(name.as_str()))
+}
+
+/// Fields without a constant in `http` that the gateway writes or that no client may say.
+fn is_written_anew(name: &str) -> bool {
+    match name.len() {
+        9 => name == "x-real-ip",
+        10 => name == "keep-alive",
+        11 => name == "traceparent" || name == "x-client-ip",
+        12 => name == "x-request-id",
+        15 => name == "x-forwarded-for",
+        16 => name == "proxy-connection" || name == "x-forwarded-host" || name == "x-forwarded-port",
+        17 => name == "x-forwarded-proto",
+        18 => name == "x-forwarded-prefix",
+        14 => name == "true-client-ip" || name == "http2-settings",
+        _ => false,
+    }
+}
+
+impl Decided<'_> {
+    /// Writes the head of the request that `server` gets; `entropy` makes the span's id.
+    pub fn outgoing(&self, forward: &Forward, server: &Server, entropy: u128, out: &mut impl HeadWriter) {
+        let head = self.cx.head;
+        let method = forward.method.as_ref().unwrap_or(head.method);
+        let query = forward.query.as_ref().map_or(head.query, Option::as_deref);
+        let path = forward.path.as_deref().unwrap_or(head.path);
+        // `OPTIONS *` stays what it is.
+        let prefix = if path == "*" { "" } else { server.prefix.as_str() };
+        out.line(method.as_str(), prefix, path, query);
+        let host = match (&forward.host, self.cx.plan.upstream(forward.upstream).map(|u| &u.host)) {
+            (Some(h), _) => h.as_str(),
+            (None, Some(HostHeader::Preserve)) => head.authority,
+            (None, Some(HostHeader::Fixed(h))) => h.as_str(),
+            (None, _) => server.authority.as_str(),
+        };
+        out.field("host", host.as_bytes());
+        let fields = &forward.fields;
+        let plain = fields.dropped.is_empty() && fields.cookies.is_empty();
+        let listed = connection_options(head.headers);
+        for (name, value) in head.headers {
+            if skipped(name, true) || listed.iter().any(|l| l.eq_ignore_ascii_case(name.as_str())) {
+                continue;
+            }
+            if !plain && (fields.dropped.contains(name) || (!fields.cookies.is_empty() && *name == header::COOKIE)) {
+                continue;
+            }
+            out.field(name.as_str(), value.as_bytes());
+        }
+        if !fields.cookies.is_empty()
+            && let Some(cookie) = fields.cookie_field(head.headers)
+        {
+            out.field("cookie", cookie.as_bytes());
+        }
+        for (name, value) in &fields.added {
+            out.field(name.as_str(), value.as_bytes());
+        }
+        self.forwarding(entropy, out);
+        if let Some(protocol) = head.upgrade {
+            out.field("connection", b"upgrade");
+            out.field("upgrade", protocol.as_bytes());
+        }
+    }
+
+    /// X-Forwarded-*, Forwarded (RFC 7239), Via (RFC 9110), X-Request-Id, traceparent (W3C Trace Context).
+    fn forwarding(&self, entropy: u128, out: &mut impl HeadWriter) {
+        let head = self.cx.head;
+        let mut text = Text::default();
+        let earlier = |name: &HeaderName| head.headers.get_all(name).iter();
+        let own = |name: &HeaderName| self.is_set(name);
+        if !own(&XFF) {
+            if head.trusted {
+                text.join(earlier(&XFF));
+            }
+            let _ = write!(text, "{}", self.peer_text());
+            out.field("x-forwarded-for", text.as_bytes());
+        }
+        if !own(&XFP) {
+            out.field("x-forwarded-proto", head.scheme.as_bytes());
+        }
+        if !own(&XFH) {
+            out.field("x-forwarded-host", head.authority.as_bytes());
+        }
+        if !own(&header::FORWARDED) {
+            text.clear();
+            if head.trusted {
+                text.join(earlier(&header::FORWARDED));
+            }
+            let _ = match head.client {
+                IpAddr::V4(ip) => write!(text, "for={ip};"),
+                IpAddr::V6(ip) => write!(text, "for=\"[{ip}]\";"),
+            };
+            let quote = if head.authority.contains([':', '[']) { "\"" } else { "" };
+            let _ = write!(text, "host={quote}{}{quote};proto={}", head.authority, head.scheme);
+            out.field("forwarded", text.as_bytes());
+        }
+        if !own(&header::VIA) {
+            if head.headers.contains_key(header::VIA) {
+                text.clear();
+                text.join(earlier(&header::VIA));
+                let _ = text.write_str("1.1 gw");
+                out.field("via", text.as_bytes());
+            } else {
+                out.field("via", b"1.1 gw");
+            }
+        }
+        if !own(&XID) {
+            out.field("x-request-id", head.id.as_bytes());
+        }
+        if !own(&TRACEPARENT) {
+            text.clear();
+            let known = earlier(&TRACEPARENT).next().filter(|_| head.trusted).and_then(|v| trace_id(v.as_bytes()));
+            let span = (entropy as u64) | 1;
+            let _ = match known {
+                Some((trace, flags)) => write!(text, "00-{trace}-{span:016x}-{flags}"),
+                None => write!(text, "00-{:032x}-{span:016x}-00", entropy | 1),
+            };
+            out.field("traceparent", text.as_bytes());
+        }
+    }
+
+    /// A `request` block writes this field itself.
+    fn is_set(&self, name: &HeaderName) -> bool {
+        match &self.outcome {
+            super::Outcome::Forward(f) => f.fields.dropped.contains(name),
+            _ => false,
+        }
+    }
+
+    fn peer_text(&self) -> IpAddr {
+        self.cx.head.client
+    }
+}
+
+static XFF: HeaderName = HeaderName::from_static("x-forwarded-for");
+static XFP: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static XFH: HeaderName = HeaderName::from_static("x-forwarded-host");
+static XID: HeaderName = HeaderName::from_static("x-request-id");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The fields that `Connection` lists, which end at this hop. Mostly none.
+fn connection_options(headers: &HeaderMap) -> Vec<&str> {
+    let lines = headers.get_all(header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
+    let known = |o: &&str| !o.eq_ignore_ascii_case("keep-alive") && !o.eq_ignore_ascii_case("close") && !o.is_empty();
+    lines.flat_map(|l| l.split(',')).map(str::trim).filter(known).collect()
+}
+
+/// The trace-id and flags of a version 00 `traceparent`.
+fn trace_id(value: &[u8]) -> Option<(&str, &str)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let mut parts = text.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |s: &str, n: usize| s.len() == n && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let sound = version == "00" && parts.next().is_none() && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+    (sound && trace.bytes().any(|b| b != b'0')).then_some((trace, flags))
+}
+
+/// A short text, mostly on the stack.
+#[derive(Default)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The values, each followed by `, `.
+    fn join<'v>(&mut self, values: impl Iterator<Item = &'v HeaderValue>) {
+        for v in values {
+            self.0.extend_from_slice(v.as_bytes());
+            self.0.extend_from_slice(b", ");
+        }
+    }
+}
+
+impl Write for Text {
+    fn write_str(&mut self, s: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(s.as_bytes());
+        Ok(())
+    }
+}
