@@ -36,7 +36,7 @@ impl Program {
 
     fn checked(&self) -> Checked {
         let (path, text) = self.root.as_ref().expect("a program has a root file");
-        load::check(&self.files, path, text.clone().into_bytes())
+        load::check(&self.files, path, text.clone().into_bytes(), &Default::default())
     }
 }
 

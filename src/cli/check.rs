@@ -28,6 +28,10 @@ pub struct Args {
     #[arg(value_name = "FILE|DIR", default_value = "gateway.gw")]
     paths: Vec<PathBuf>,
 
+    /// Check one environment: values for the inputs, as TOML; every input without a default must have one
+    #[arg(long, value_name = "FILE")]
+    inputs: Option<PathBuf>,
+
     /// How to print what is found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -70,12 +74,16 @@ pub fn run(args: Args) -> io::Result<Exit> {
     if let Some(code) = &args.explain {
         return explain(code);
     }
+    let inputs = match args.inputs.as_deref().map(|file| load::inputs::complete(Some(file))).transpose() {
+        Ok(inputs) => inputs.unwrap_or_default(),
+        Err(message) => return Ok(unable(message)),
+    };
     let mut all = Checked::default();
     let mut exit = Exit::Good;
     for path in &args.paths {
         match roots(path) {
             Ok(roots) => roots.iter().for_each(|root| match load::read_root(root) {
-                Ok(bytes) => all.absorb(load::check(&DiskFiles, &load::root_name(root), bytes)),
+                Ok(bytes) => all.absorb(load::check(&DiskFiles, &load::root_name(root), bytes, &inputs)),
                 Err(message) => exit = unable(message),
             }),
             Err(message) => exit = unable(message),
@@ -104,7 +112,7 @@ fn roots(path: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn render(format: Format, checked: &Checked, look: Look) -> String {
-    let Checked { sources, diagnostics } = checked;
+    let Checked { sources, diagnostics, .. } = checked;
     match format {
         Format::Human => human(diagnostics, sources, look),
         Format::Json => json(diagnostics, sources),

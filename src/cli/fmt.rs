@@ -76,7 +76,7 @@ fn one(path: &Path, check: bool) -> io::Result<Result<Exit, String>> {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
-            let checked = load::check(&DiskFiles, &name, error.into_bytes());
+            let checked = load::check(&DiskFiles, &name, error.into_bytes(), &Default::default());
             return Ok(Ok(refuse(&checked.sources, &checked.diagnostics)));
         }
     };

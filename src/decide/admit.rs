@@ -17,7 +17,7 @@ use crate::policy::problem::FailureKind;
 use crate::policy::{cors, limit};
 use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::format_smolstr;
 
 /// A refusal on its way out: what went wrong, and fields for the answer.
 pub(super) struct Refused {

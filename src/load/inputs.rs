@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::disk::reason;
+use crate::check::Inputs;
 
 /// A value for an input, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,17 @@ pub fn given(file: Option<&Path>) -> Result<Vec<Given>, String> {
         all.extend(from_toml(&name, &text)?);
     }
     Ok(all)
+}
+
+/// The inputs of a program that is to be served, or checked for one environment: every one must have a value.
+///
+/// # Errors
+/// As [`given`].
+pub fn complete(file: Option<&Path>) -> Result<Inputs, String> {
+    let mut inputs = Inputs::default();
+    inputs.complete = true;
+    given(file)?.into_iter().for_each(|g| inputs.bind(&g.name, g.text, g.from));
+    Ok(inputs)
 }
 
 /// `GW_ORDERS_URL` is the input `orders-url`.

@@ -14,7 +14,8 @@ pub use memory::MemoryFiles;
 pub use roots::roots;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::model::import;
+use crate::check::{self, Inputs};
+use crate::plan::Plan;
 use crate::source::{Files, Sources, Span};
 
 /// What standard input is called in messages.
@@ -27,6 +28,8 @@ pub struct Checked {
     pub sources: Sources,
     /// Its mistakes.
     pub diagnostics: Vec<Diagnostic>,
+    /// The compiled gateway, if it has no errors.
+    pub plan: Option<Plan>,
 }
 
 /// The bytes of a root file; `-` is standard input. The error is a sentence that names the file.
@@ -50,21 +53,17 @@ pub fn root_name(path: &Path) -> PathBuf {
 }
 
 /// Checks the program whose root file is called `root` and holds `bytes`; `files` reads what it imports.
-pub fn check(files: &dyn Files, root: &Path, bytes: Vec<u8>) -> Checked {
+pub fn check(files: &dyn Files, root: &Path, bytes: Vec<u8>, inputs: &Inputs) -> Checked {
     match String::from_utf8(bytes) {
-        Ok(text) => check_text(files, root, text),
+        Ok(text) => {
+            let check::Checked { sources, diagnostics, plan } = check::check(files, root, Some(text), inputs);
+            Checked { sources, diagnostics, plan }
+        }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             not_utf8(root, &String::from_utf8_lossy(error.as_bytes()), at)
         }
     }
-}
-
-fn check_text(files: &dyn Files, root: &Path, text: String) -> Checked {
-    let mut sources = Sources::default();
-    let mut diagnostics = Diagnostics::default();
-    import::load_program(files, root, Some(text), &mut sources, &mut diagnostics);
-    Checked { sources, diagnostics: diagnostics.into_sorted() }
 }
 
 /// The one mistake of a file that is not text: `at` is the first byte that is wrong.
@@ -78,7 +77,7 @@ fn not_utf8(root: &Path, lossy: &str, at: usize) -> Checked {
             .label("the first byte that cannot be read")
             .help("save the file as UTF-8 in your editor, or convert it: `iconv -f latin1 -t utf-8`"),
     );
-    Checked { sources, diagnostics: diagnostics.into_sorted() }
+    Checked { sources, diagnostics: diagnostics.into_sorted(), plan: None }
 }
 
 impl Checked {
