@@ -129,3 +129,128 @@ fn targets_are_taken_apart() {
     assert_eq!(target("h:80"), Err(PathError::NotAbsolute));
     assert_eq!(target("/a#b"), Err(PathError::Delimiter));
 }
+
+/// How other readers of a path see it: what they compare with `/admin`.
+mod readers {
+    use crate::check::routes::fit::hex;
+
+    fn unquote(path: &str) -> String {
+        let (mut out, mut at, bytes) = (Vec::new(), 0, path.as_bytes());
+        while at < bytes.len() {
+            let digit = |i: usize| bytes.get(at + i).copied().and_then(hex);
+            match (bytes[at], digit(1), digit(2)) {
+                (b'%', Some(high), Some(low)) => {
+                    out.push(high << 4 | low);
+                    at += 3;
+                }
+                (b, ..) => {
+                    out.push(b);
+                    at += 1;
+                }
+            }
+        }
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    fn resolve(path: &str, merge: bool) -> String {
+        let mut out: Vec<&str> = Vec::new();
+        for segment in path.split('/').skip(1) {
+            match segment {
+                "." => {}
+                "" if merge => {}
+                ".." => drop(out.pop()),
+                _ => out.push(segment),
+            }
+        }
+        format!("/{}", out.join("/"))
+    }
+
+    /// Decodes everything, merges slashes, removes dot segments.
+    pub fn nginx(path: &str) -> String {
+        resolve(&unquote(path), true)
+    }
+
+    /// Strips parameters, decodes, takes backslashes for slashes, removes dot segments.
+    pub fn tomcat(path: &str) -> String {
+        let plain: Vec<_> = path.split('/').map(|s| s.split(';').next().unwrap_or("")).collect();
+        resolve(&unquote(&plain.join("/")).replace('\\', "/"), true)
+    }
+
+    /// The URL standard: backslashes are slashes, tabs and newlines nothing, `%2e` a dot; the fragment is cut off.
+    pub fn node(path: &str) -> String {
+        let path: String = path.split('#').next().unwrap_or("").chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+        let path = path.replace('\\', "/").replace("%2e", ".").replace("%2E", ".");
+        unquote(&resolve(&path, false))
+    }
+
+    /// `posixpath.normpath(unquote(path))`, cut at NUL as C does.
+    pub fn python(path: &str) -> String {
+        let path = unquote(path);
+        resolve(path.split('\0').next().unwrap_or(""), true)
+    }
+}
+
+/// Tricks to reach `/admin` where `/admin/{rest...}` is guarded and everything else is open.
+fn tricks() -> Vec<String> {
+    let mut tricks: Vec<String> = [
+        "/admin", "/admin/", "/admin/x", "//admin/x", "///admin", "/./admin/x", "/././admin", "/x/../admin/x", "/x/./../admin", "/x//../admin",
+        "/x/y/../../admin/x", "/../admin/x", "/../../admin", "/admin/../admin/x", "/admin/x/..", "/admin/.", "/admin/./x", "/admin//x",
+        "/%61dmin/x", "/%61%64%6d%69%6e/x", "/%61%64%6D%69%6E", "/adm%69n/", "/a%64min/x", "/admi%6e", "/admi%6E/x",
+        "/%2e/admin/x", "/%2E/admin", "/x/%2e%2e/admin/x", "/x/.%2e/admin/x", "/x/%2e./admin/x", "/x/%2E%2E/admin", "/%2e%2e/admin",
+        "/admin%2fx", "/admin%2Fx", "/admin%2f", "/%2fadmin/x", "/%2Fadmin", "/x%2f..%2fadmin", "/x/..%2fadmin/x", "/x%2f../admin",
+        "/x/%2e%2e%2fadmin/x", "/..%2fadmin", "/.%2fadmin/x", "/x/..%2f..%2fadmin", "/%2e%2fadmin", "/x%2F%2e%2e%2Fadmin",
+        "/admin;/x", "/admin;a=b/x", "/admin;", "/;/admin/x", "/;a/admin", "/x;/../admin/x", "/x/..;/admin/x", "/x/..;a=b/admin", "/..;/admin",
+        "/.;/admin/x", "/x/.;/..;/admin", "/admin/..;/admin/x", "/x/%2e%2e;/admin", "/x/..%3b/admin/x", "/admin%3b/x", "/admin%3Ba=b/x",
+        "/admin;%2f..", "/x;%2f..%2fadmin", "/x/;/../admin", "/x/..;%2fadmin", "/x;y/..;z/admin",
+        "\\admin\\x", "/\\admin", "/admin\\x", "/admin\\", "\\/admin", "/x\\..\\admin", "/x/..\\admin/x", "/x\\../admin", "/.\\admin",
+        "/admin%5cx", "/%5cadmin", "/%5Cadmin/x", "/x%5c..%5cadmin", "/x/..%5cadmin/x", "/x%5C../admin", "/%2e%5cadmin",
+        "/admin%00/x", "/admin%00", "/%00admin", "/%00/admin", "/admin%00.png", "/x%00/../admin", "/admin\0", "/\0admin",
+        "/admin%09", "/ad\tmin/x", "/\tadmin", "/ad\nmin", "/ad\r\nmin/x", "/.\t./admin", "/x/.\t./admin", "/%0aadmin", "/admin%0d%0a", "/%0d/admin",
+        "/admin#/x", "/admin#", "/x/../admin#y", "#/admin", "/#/../admin", "/admin%23", "/admin%3f", "/admin%3F/x",
+        "/%u0061dmin", "/%c1%a1dmin", "/%c0%afadmin", "/x/%c0%ae%c0%ae/admin", "/x/..%c0%afadmin", "/%e0%80%afadmin", "/%c0%2fadmin",
+        "/%", "/%6", "/%%61dmin", "/%6", "/%61dmin%", "/admin%/x", "/%2", "/x/%2e%2/admin", "/admin%2", "/%0xadmin",
+        "/%2561dmin/x", "/x/%252e%252e/admin", "/%252fadmin", "/x/..%252fadmin", "/x%252f..%252fadmin", "/%25%36%31dmin", "/admin%253b",
+        "admin", "admin/x", "./admin", "../admin", "x/../admin", "http:/admin", "é/../admin", "/é/../admin/x", "/x y/../admin",
+        "/{/../admin", "/|/../admin/x", "/x/..\u{2215}admin", "/\u{ff0f}admin", "/x?/../admin",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    // Tricks upon tricks.
+    let (before, after) = (["/.", "/%2e", "/x/..", "/x/%2e%2E", "/", "/;", "/%2f.", "/x/..;"], ["/", "/.", "//x", "%2f", ";/x", "/..;/admin", "%5c", "/%2e%2e/admin"]);
+    tricks.extend(before.iter().flat_map(|b| after.iter().map(move |a| format!("{b}/%61dmin{a}"))));
+    tricks
+}
+
+#[test]
+fn no_trick_reaches_the_unguarded_route() {
+    use crate::check::routes::testing::keys;
+    use crate::decide::route::{RouteHead, RouteOutcome, route};
+    use crate::plan::router::Router;
+    let keys = keys(&["ANY /admin/{rest...}", "ANY /{rest...}"]);
+    let router = Router::new(keys.iter().zip(0..).map(|(k, i)| (i, k)));
+    let tricks = tricks();
+    assert!(tricks.len() >= 200);
+    let (mut guarded, mut refused) = (0, 0);
+    for raw in &tricks {
+        let Ok(path) = normalise(raw) else {
+            refused += 1;
+            continue;
+        };
+        let method = http::Method::GET;
+        let head = RouteHead { method: &method, host: "x", path: &path, query: None };
+        match route(&router, &head, |_, _| true, &mut ()) {
+            RouteOutcome::Found { route: 0, .. } => guarded += 1,
+            RouteOutcome::BadPath(_) => refused += 1,
+            RouteOutcome::Found { .. } => {
+                for (name, read) in [("nginx", readers::nginx as fn(&str) -> String), ("tomcat", readers::tomcat), ("node", readers::node), ("python", readers::python)] {
+                    // A reader before the gateway sees what came, one behind it what is sent on.
+                    for seen in [read(raw), read(path.as_str())] {
+                        assert!(seen != "/admin" && !seen.starts_with("/admin/"), "{raw:?} is open here and {seen} for {name}");
+                    }
+                }
+            }
+            other => panic!("{raw}: {other:?}"),
+        }
+    }
+    assert!(guarded > 20 && refused > 100, "{guarded} {refused}");
+}

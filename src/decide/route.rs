@@ -277,3 +277,7 @@ impl Allowed {
 #[cfg(test)]
 #[path = "route_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "route_property.rs"]
+mod property;

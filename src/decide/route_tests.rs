@@ -5,7 +5,7 @@ use crate::plan::router::nearest;
 
 /// Every candidate in the order asked, as `id verdict`.
 #[derive(Default)]
-struct Heard(Vec<String>);
+pub(super) struct Heard(Vec<String>);
 
 impl RouteTrace for Heard {
     const ON: bool = true;
@@ -19,7 +19,7 @@ impl RouteTrace for Heard {
 }
 
 /// The outcome in a word or two; `holds` says which `when`s hold.
-fn outcome(router: &Router, request: &str, holds: bool, trace: &mut impl RouteTrace) -> String {
+pub(super) fn outcome(router: &Router, request: &str, holds: bool, trace: &mut impl RouteTrace) -> String {
     let (method, url) = request.split_once(' ').unwrap();
     let (host, target) = url.find('/').map_or((url, ""), |at| url.split_at(at));
     let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));

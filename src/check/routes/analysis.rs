@@ -234,10 +234,15 @@ impl<'a> Analysis<'a> {
             let refused = empty_segments && !route.key.allow.contains(PathAllow::EmptySegments);
             if !refused {
                 self.reached[now.route] = true;
-                self.falls(&passed, now, witness);
+                self.falls(&passed, now, slash, witness);
             }
             let later = || met[at + 1..].iter().filter(|m| fits(m));
-            let alike = |other: &Met| now.own == other.own && same_rank(&route.key, &routes[other.route].key, slash);
+            // A route that says HEAD goes before one that serves it by saying GET.
+            let told_by_head = |other: &RouteKey| *method == Method::HEAD && route.key.methods.names(method) != other.methods.names(method);
+            let alike = |other: &Met| {
+                let key = &routes[other.route].key;
+                now.own == other.own && same_rank(&route.key, key, slash) && !told_by_head(key)
+            };
             if route.key.has_when {
                 for other in later().filter(|m| alike(m) && routes[m.route].block != route.block) {
                     let (first, last) = in_source_order(routes, now.route, other.route);
@@ -247,8 +252,7 @@ impl<'a> Analysis<'a> {
                 continue;
             }
             for other in later() {
-                let told_by_head = *method == Method::HEAD && route.key.methods.names(method) != routes[other.route].key.methods.names(method);
-                if alike(other) && !told_by_head {
+                if alike(other) {
                     let (first, last) = in_source_order(routes, now.route, other.route);
                     self.findings.same.entry(last).or_insert_with(|| Pair { first, witness: witness() });
                 }
@@ -259,7 +263,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// `now` may answer after `passed` did not: is it as strict?
-    fn falls(&mut self, passed: &[(&Met, Passed)], now: &Met, witness: &dyn Fn() -> Witness) {
+    fn falls(&mut self, passed: &[(&Met, Passed)], now: &Met, slash: bool, witness: &dyn Fn() -> Witness) {
         let routes = self.routes;
         let weak = &routes[now.route];
         if weak.silenced {
@@ -269,7 +273,7 @@ impl<'a> Analysis<'a> {
             // Routes that share out the methods of one place do not fall through to one another.
             let shared = *why == Passed::Method && strong.own == now.own && {
                 let (a, b) = (&routes[strong.route].key, &weak.key);
-                same_place(a, b) && a.methods.is_any() == b.methods.is_any()
+                same_place(a, b) && a.is_other_form(slash) == b.is_other_form(slash) && a.methods.is_any() == b.methods.is_any()
             };
             if shared || !weak.is_weaker_than(&routes[strong.route]) {
                 continue;

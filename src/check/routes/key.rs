@@ -27,6 +27,11 @@ impl RouteKey {
     pub(crate) fn ignores_slash(&self) -> bool {
         self.trailing_slash == TrailingSlash::Ignore && has_other_slash(&self.pattern)
     }
+
+    /// A path that ends so is not as the pattern is written, and fits by `trailing-slash ignore`.
+    pub(crate) fn is_other_form(&self, trailing_slash: bool) -> bool {
+        self.ignores_slash() && self.pattern.trailing_slash != trailing_slash
+    }
 }
 
 /// Whether the pattern can be written with and without a trailing slash.

@@ -19,4 +19,6 @@ pub use key::{Methods, PathFlags, RouteKey, ShowPattern};
 pub(crate) use key::{has_other_slash, type_name};
 
 #[cfg(test)]
+mod brute;
+#[cfg(test)]
 mod tests;

@@ -63,7 +63,7 @@ fn type_rank(ty: &ParamType) -> u8 {
 /// How two routes at one place follow one another, their own order in the source left out: by pattern, by the form of
 /// the trailing slash, named methods before `ANY`, with `when` before without.
 pub(crate) fn rank(a: &super::RouteKey, b: &super::RouteKey, trailing_slash: bool) -> Ordering {
-    let other_form = |k: &super::RouteKey| k.ignores_slash() && k.pattern.trailing_slash != trailing_slash;
+    let other_form = |k: &super::RouteKey| k.is_other_form(trailing_slash);
     narrower(&a.pattern, &b.pattern)
         .then_with(|| other_form(a).cmp(&other_form(b)))
         .then_with(|| a.methods.rank().cmp(&b.methods.rank()))

@@ -3,7 +3,7 @@ use super::testing::keys;
 use crate::source::{FileId, Span};
 
 /// Routes from lines; before the line: `auth` or `open` (by default), `req=N`, `none` (auth none), `block=N`, `on=N`.
-fn facts(lines: &[&str]) -> Vec<RouteFacts> {
+pub(super) fn facts(lines: &[&str]) -> Vec<RouteFacts> {
     let (marks, routes): (Vec<_>, Vec<_>) = lines.iter().map(|line| line.split_once("| ").unwrap_or(("", line))).unzip();
     let span = |n: usize| Span::new(FileId(0), n, n + 1);
     let facts = keys(&routes).into_iter().zip(marks).enumerate().map(|(at, (key, marks))| {
