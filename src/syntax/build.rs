@@ -1,7 +1,7 @@
 //! From pest's pairs to the tree. Recursion follows the nesting, which the grammar caps.
 
 use super::tree::{Block, Doc, Entry, Item, ItemKind, PathPart, Stmt, StrPart, Tree};
-use super::{Reading, Rule, errors};
+use super::{Reading, Rule, errors, repair};
 use crate::diagnostic::Diagnostic;
 use crate::source::{FileId, Span};
 use pest::iterators::{Pair, Pairs};
@@ -63,6 +63,8 @@ impl<'t> Build<'t> {
         let mut entries = Vec::new();
         let mut docs = Vec::new();
         let mut close = None;
+        // A brace that closes nothing looks no further back than the one before it.
+        let mut floor = 0;
         for pair in pairs {
             let span = self.span(&pair);
             match pair.as_rule() {
@@ -84,7 +86,11 @@ impl<'t> Build<'t> {
                 Rule::stray_brace => {
                     self.unbalanced = true;
                     if self.swallowed != Some(span.start) {
-                        self.errors.push(errors::stray_brace(self.text, span, &entries));
+                        let missing = repair::missing_open(self.text, &mut entries, floor, span);
+                        if missing.is_none() {
+                            floor = entries.len();
+                        }
+                        self.errors.push(errors::stray_brace(span, missing));
                     }
                 }
                 // `unclosed` is reported by the block that it leaves open.

@@ -1,7 +1,7 @@
 //! What is said about each error node.
 
-use super::Rule;
-use super::tree::{Block, Entry, Item, ItemKind};
+use super::tree::{Block, Item};
+use super::{Rule, repair};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{FileId, Span};
 
@@ -61,7 +61,7 @@ pub(super) fn open_param(span: Span, words: &str) -> Box<Diagnostic> {
 }
 
 pub(super) fn unclosed_brace(text: &str, block: &Block, end: u32) -> Box<Diagnostic> {
-    if let Some((open, close)) = misindented(text, block) {
+    if let Some((open, close)) = repair::misindented(text, block) {
         return Diagnostic::new(Code::E0102, open, "this brace is not closed")
             .label("the block begins here")
             .also(close, "this closes it, but its indentation is that of a block further out")
@@ -73,44 +73,6 @@ pub(super) fn unclosed_brace(text: &str, block: &Block, end: u32) -> Box<Diagnos
         .label("the block begins here")
         .also(at, format!("{what} here, and it is still open"))
         .help("add a `}` where the block ends")
-}
-
-/// The first block inside whose closing brace begins a line further left than the line of its
-/// opening one: that brace was meant for a block around it.
-fn misindented(text: &str, block: &Block) -> Option<(Span, Span)> {
-    let blocks = block.statements().flat_map(|s| &s.items).filter_map(|i| match &i.kind {
-        ItemKind::Braces(b) => Some(b),
-        _ => None,
-    });
-    for inner in blocks {
-        if let Some(found) = misindented(text, inner) {
-            return Some(found);
-        }
-        let close = inner.close?;
-        if let Some(at) = begins_line(text, close.start)
-            && at < indentation(text, inner.open.start)
-        {
-            return Some((inner.open, close));
-        }
-    }
-    None
-}
-
-/// The column (from 0) of what begins a line; none where something stands before it.
-fn begins_line(text: &str, offset: u32) -> Option<usize> {
-    let line = line_before(text, offset);
-    line.bytes().all(|b| b == b' ' || b == b'\t').then_some(line.len())
-}
-
-/// How far the line of `offset` is indented.
-fn indentation(text: &str, offset: u32) -> usize {
-    let line = line_before(text, offset);
-    line.len() - line.trim_start_matches([' ', '\t']).len()
-}
-
-fn line_before(text: &str, offset: u32) -> &str {
-    let before = &text[..offset as usize];
-    before.rfind('\n').map_or(before, |i| &before[i + 1..])
 }
 
 pub(super) fn unclosed_bracket(text: &str, open: Span, items: &[Item], end: u32) -> Box<Diagnostic> {
@@ -130,29 +92,14 @@ pub(super) fn unclosed_bracket(text: &str, open: Span, items: &[Item], end: u32)
     }
 }
 
-pub(super) fn stray_brace(text: &str, span: Span, before: &[Entry]) -> Box<Diagnostic> {
-    let diagnostic = Diagnostic::new(Code::E0103, span, "this `}` closes nothing");
-    match headless(text, span, before) {
-        Some(end) => diagnostic
-            .label("no block is open here")
-            .also(end, "the `{` of this statement seems to be missing")
+pub(super) fn stray_brace(span: Span, missing: Option<Span>) -> Box<Diagnostic> {
+    let diagnostic = Diagnostic::new(Code::E0103, span, "this `}` closes nothing").label("no block is open here");
+    match missing {
+        Some(at) => diagnostic
+            .also(at, "by the indentation, a `{` is missing on this line")
             .help("add the `{`, or remove the `}`"),
-        None => diagnostic.label("no block is open here").help("remove it, or add the `{` that it was meant to close"),
+        None => diagnostic.help("remove it, or add the `{` that it was meant to close"),
     }
-}
-
-/// The statement that looks like the head of the block that `brace` closes: the last one that is
-/// indented like the brace and has no block, with something further in below it.
-fn headless(text: &str, brace: Span, before: &[Entry]) -> Option<Span> {
-    let column = begins_line(text, brace.start)?;
-    let mut statements = before.iter().rev().filter_map(|e| match e {
-        Entry::Stmt(s) => Some(s),
-        Entry::Comment(_) => None,
-    });
-    let head = statements.find(|s| indentation(text, s.span.start) <= column)?;
-    let has_block = head.items.iter().any(|i| matches!(i.kind, ItemKind::Braces(_)));
-    let more = before.last().is_some_and(|e| matches!(e, Entry::Stmt(s) if s.span.start > head.span.end));
-    (!has_block && more).then(|| head.span.after())
 }
 
 pub(super) fn stray_bracket(span: Span, bracket: &str) -> Box<Diagnostic> {

@@ -7,6 +7,7 @@
 mod build;
 mod errors;
 pub mod format;
+mod repair;
 pub mod tree;
 
 #[cfg(test)]

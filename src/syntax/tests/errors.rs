@@ -55,6 +55,21 @@ fn after_an_unclosed_block_the_next_declaration_stands_by_itself() {
 }
 
 #[test]
+fn a_missing_opening_brace_is_found_by_the_indentation() {
+    let route = "api a {\n  host b\n  route c -> d\n    auth e\n  }\n  route f -> g {\n  }\n}\nlet h = 1\n";
+    one(route, r#"E0103 "}"@68 +""@31: this `}` closes nothing"#);
+    let whole = dump::tree(&read(&route.replace("-> d", "-> d {")).0);
+    assert_eq!(dump::tree(&read(route).0), whole);
+    let api = "api a\n  host b\n  cors { c }\n}\nlet h = 1\n";
+    one(api, r#"E0103 "}"@28 +""@5: this `}` closes nothing"#);
+    assert_eq!(dump::tree(&read(api).0), dump::tree(&read(&api.replace("api a", "api a {")).0));
+    let line = "api a {\n  cors b; c }\n  host d\n}\n";
+    one(line, r#"E0103 "}"@31 +"}"@20: this `}` closes nothing"#);
+    assert_eq!(dump::tree(&read(line).0), "api a {\n  cors b\n  c\n  host d\n}\n");
+    one("let a = 1\n}\n", r#"E0103 "}"@10: this `}` closes nothing"#);
+}
+
+#[test]
 fn brackets() {
     one("a (b, c\n", r#"E0106 "("@2 +""@7: this `(` is not closed"#);
     one("x { a [b, c }\n", r#"E0106 "["@6 +""@11: this `[` is not closed"#);

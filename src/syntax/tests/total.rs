@@ -122,17 +122,21 @@ fn deleting_a_token_gives_few_errors() {
     let (tree, _) = read(SAMPLE);
     let tokens = leaves(SAMPLE, &tree);
     assert!(tokens.len() > 400);
-    let mut with_more = 0;
+    let whole = tree.statements().count();
+    let (mut with_more, mut with_lost) = (0, 0);
     for token in tokens {
         let mut text = SAMPLE.to_owned();
         text.replace_range(token.start as usize..token.end as usize, "");
-        let (_, diagnostics) = read(&text);
+        let (tree, diagnostics) = read(&text);
         let deleted = &SAMPLE[token.start as usize..token.end as usize];
         assert!(diagnostics.len() <= 3, "without {deleted:?} at {}: {diagnostics:#?}", token.start);
         with_more += usize::from(diagnostics.len() > 1);
+        let lost = tree.statements().count().abs_diff(whole);
+        with_lost += usize::from(lost > 2);
     }
     // The closing brace of a `match` in parentheses: what it would close is only guessed.
     assert!(with_more <= 1, "{with_more} deletions give more than one error");
+    assert!(with_lost <= 2, "{with_lost} deletions damage more than two declarations");
 }
 
 #[test]
@@ -147,19 +151,17 @@ fn hostile_texts_take_linear_time() {
     let texts = [
         "{", "(", "[", "\"", "\"{", "\"{ \"", "a {\n", "a (\n", "/{", "/{a", "/a(", "'", "“", "r#\"", "r#\"\n", "[a", "a:", "a-", "-", "#", "##\n",
         "a\n# b\n", "a,\n# b\n", "\"\\u{", "{}.", "{a}.", "1:", "a.", "http://", "http://[", "*.", "a ->\n", "}\n", ")", "a {\nroute b\n",
-        "\"{x", "\"{r\"", "{a", "0:", "a://", "and", "has ", "\n", " ", ";", "((\n}", "“a\n", "/({",
+        "\"{x", "\"{r\"", "{a", "0:", "a://", "and", "has ", "\n", " ", ";", "((\n}", "“a\n", "/({", " a\n}\n", "a\n b\n}\n", "a\n b {\n  }\n",
     ];
-    let time = |piece: &str, length: usize| {
-        let text = piece.repeat(length / piece.len());
-        let once = || {
-            let started = Instant::now();
-            let _ = read(&text);
-            started.elapsed()
-        };
-        once().min(once())
+    let time = |text: &str| {
+        let started = Instant::now();
+        let _ = read(text);
+        started.elapsed()
     };
     for piece in texts {
-        let (short, long) = (time(piece, 1_000), time(piece, 4_000));
-        assert!(long < 9 * short + Duration::from_millis(30), "{piece:?}: {short:?}, four times as much: {long:?}");
+        let (short, long) = (piece.repeat(1_000 / piece.len()), piece.repeat(4_000 / piece.len()));
+        // Other work on the machine disturbs a measurement, but not each time.
+        let linear = (0..8).any(|_| time(&long) < 8 * time(&short) + Duration::from_millis(10));
+        assert!(linear, "{piece:?} takes more than linear time");
     }
 }
