@@ -6,7 +6,7 @@ use super::conn::{Conn, HEAD_ROOM};
 use super::decode::Decoder;
 use super::error::{ErrorKind, ExchangeError};
 use super::upload::Upload;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use std::error::Error;
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// The most that one read takes of a large body.
 const MAX_ROOM: usize = 64 * 1024;
+/// Chunks below this size are joined.
+const JOIN: usize = 4 * 1024;
 /// Room beyond the end of a body: a read that leaves room tells the event loop that nothing more is there.
 const SLACK: usize = 64;
 
@@ -89,6 +91,41 @@ impl<B> Streaming<B> {
         if self.keep && self.upload.is_none() && self.conn.wire.read.is_empty() {
             self.conn.put_back();
         }
+    }
+
+    /// Adds to `data` what can be had without reading: the small chunks behind it, so that tiny chunks do
+    /// not become tiny writes, and the end, so that the connection need not wait for the next call.
+    fn with_next(
+        &mut self,
+        data: Bytes,
+    ) -> Result<(Bytes, Option<Option<HeaderMap>>), ExchangeError> {
+        let read = &mut self.conn.wire.read;
+        let mut joined = BytesMut::new();
+        let end = loop {
+            let full =
+                data.len().max(joined.len()) >= JOIN || self.decoder.expected() >= JOIN as u64;
+            if !self.decoder.at_end(read)? && full {
+                break None;
+            }
+            match self.decoder.decode(read)? {
+                None => break None,
+                Some(Event::End(trailers)) => break Some(trailers),
+                Some(Event::Data(next)) => {
+                    if joined.is_empty() {
+                        joined.extend_from_slice(&data);
+                    }
+                    joined.extend_from_slice(&next);
+                }
+            }
+        };
+        Ok((
+            if joined.is_empty() {
+                data
+            } else {
+                joined.freeze()
+            },
+            end,
+        ))
     }
 
     /// Bytes to make room for: what is expected if that is known, else more while reads fill their room.
@@ -188,25 +225,7 @@ where
         };
         let step = ready!(rest.poll_event(cx)).and_then(|event| match event {
             Event::End(trailers) => Ok((None, Some(trailers))),
-            // If the end is already there, the connection need not wait for the next call.
-            Event::Data(data) => {
-                let read = &mut rest.conn.wire.read;
-                let end = if rest.decoder.at_end(read)? {
-                    rest.decoder.decode(read)?
-                } else {
-                    None
-                };
-                Ok((
-                    Some(data),
-                    end.map(|end| {
-                        if let Event::End(trailers) = end {
-                            trailers
-                        } else {
-                            None
-                        }
-                    }),
-                ))
-            }
+            Event::Data(data) => rest.with_next(data).map(|(data, end)| (Some(data), end)),
         });
         match step {
             Ok((data, end)) => {

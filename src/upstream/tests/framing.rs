@@ -62,6 +62,36 @@ fn a_chunked_response_with_trailers() {
 }
 
 #[test]
+fn tiny_chunks_are_joined_and_large_ones_are_not_copied() {
+    local(async {
+        let tiny = "1\r\na\r\n".repeat(1000);
+        let large = format!("1f40\r\n{}\r\n", "b".repeat(8000)).repeat(3);
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{tiny}{large}{tiny}0\r\n\r\n"
+        );
+        let server = answering(text).await;
+        let up = client(&server);
+        for _ in 0..2 {
+            let mut request = Request::new(&Method::GET);
+            let head = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\n");
+            let answer = up
+                .exchange(0, &mut request, head, &mut None::<Feed>)
+                .await
+                .unwrap();
+            let (mut body, mut frames, mut got) = (response(answer).into_body(), 0, Vec::new());
+            while let Some(frame) = body.frame().await {
+                got.extend_from_slice(&frame.unwrap().into_data().unwrap());
+                frames += 1;
+            }
+            let expected = ["a".repeat(1000), "b".repeat(24_000), "a".repeat(1000)].concat();
+            assert!(got == expected.as_bytes());
+            assert!(frames < 40, "{frames}");
+        }
+        assert_eq!(server.connections.get(), 1);
+    });
+}
+
+#[test]
 fn a_response_that_comes_byte_by_byte() {
     local(async {
         let server = server(|_, mut stream| async move {
