@@ -130,7 +130,18 @@ fn verifier(algorithm: Algorithm, source: KeySource) -> Verifier {
 #[test]
 fn a_token_is_accepted_by_the_gateway() {
     let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keys");
-    let common = ["--sub", "u1", "--issuer", "https://id.test/", "--audience", "shop", "--audience", "x", "--claim", "scope=a b"];
+    let common = [
+        "--sub",
+        "u1",
+        "--issuer",
+        "https://id.test/",
+        "--audience",
+        "shop",
+        "--audience",
+        "x",
+        "--claim",
+        "scope=a b",
+    ];
     let now = jiff::Timestamp::now();
     let accept = |source: &[&str], input: &str, verifier: Verifier| {
         let (code, out, err) = gw(&keys, &[&["token"], source, &common[..]].concat(), input);

@@ -22,7 +22,8 @@ use crate::policy::auth::api_key::{self, KeyHash, KeyLine};
 #[derive(Debug, clap::Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Exit code: 0 done, 2 wrong usage, a name that is taken or not there, or a file that cannot be read or written.
+    after_help = "Exit code: 0 done, 2 wrong usage, a name that is taken or not there, or a file that cannot be
+read or written.
 
 Examples:
   gw keys new acme                               prints acme's key, once
@@ -145,10 +146,11 @@ fn revoke(name: &str, file: &Path) -> Result<String, String> {
 }
 
 fn read(file: &Path, text: &str) -> Result<Vec<KeyLine>, String> {
-    api_key::parse(text).map_err(|problems| {
+    let keys = api_key::parse(text).map_err(|problems| {
         let lines: Vec<_> = problems.iter().map(|p| format!("{}:{}: {}", file.display(), p.line, p.message)).collect();
         lines.join("\ngw: ")
-    })
+    })?;
+    Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
 /// Replaces the text of a key file by what `change` makes of it, at once and one command at a time.

@@ -16,12 +16,14 @@ use crate::model::value::Value;
 /// Prints a signed token that an `auth NAME = jwt` accepts whose issuer, audience and key
 /// these are. A secret is never an argument, which others on the machine could read.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit code: 0 a token is printed, 2 wrong usage, or a secret or key that cannot be read or used.
+#[command(
+    after_help = "Exit code: 0 a token is printed, 2 wrong usage, or a secret or key that cannot be read or used.
 
 Examples:
   gw token --secret-env JWT_SECRET --sub u1 --issuer https://id.shop.example/ --audience shop-api
   gw token --key private.pem --sub u1 --claim tier=pro --claim 'roles=[\"admin\"]' --expires 8h
-  curl -H \"Authorization: Bearer $(gw token --key private.pem --sub u1)\" http://localhost:8080/")]
+  curl -H \"Authorization: Bearer $(gw token --key private.pem --sub u1)\" http://localhost:8080/"
+)]
 pub struct Args {
     #[command(flatten)]
     source: Source,
@@ -129,8 +131,8 @@ fn key(source: &Source) -> Result<(EncodingKey, Algorithm), String> {
     }
     let (secret, from) = match (&source.secret_env, &source.secret_file) {
         (Some(name), _) => {
-            let secret = std::env::var(name)
-                .map_err(|_| format!("the environment has no variable `{name}` that is text"))?;
+            let secret =
+                std::env::var(name).map_err(|_| format!("the environment has no variable `{name}` that is text"))?;
             (secret.into_bytes(), format!("the variable `{name}`"))
         }
         (None, Some(path)) => {

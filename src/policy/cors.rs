@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use std::time::Duration;
@@ -260,9 +260,15 @@ mod tests {
 
     #[test]
     fn origins_match_exactly_and_wildcards_by_label() {
-        let cors = Cors::new(config(&["https://shop.example", "https://*.shop.example:8443", "HTTPS://Big.example:443"]));
+        let cors =
+            Cors::new(config(&["https://shop.example", "https://*.shop.example:8443", "HTTPS://Big.example:443"]));
         let allowed = |origin| cors.allowed(&request(&[("origin", origin)])).is_some();
-        for origin in ["https://shop.example", "https://a.shop.example:8443", "https://a.b.shop.example:8443", "https://big.example"] {
+        for origin in [
+            "https://shop.example",
+            "https://a.shop.example:8443",
+            "https://a.b.shop.example:8443",
+            "https://big.example",
+        ] {
             assert!(allowed(origin), "{origin}");
         }
         for origin in [
@@ -281,12 +287,24 @@ mod tests {
         ] {
             assert!(!allowed(origin), "{origin}");
         }
-        assert!(cors.allowed(&request(&[("origin", "https://shop.example"), ("origin", "https://shop.example")])).is_none());
+        assert!(
+            cors.allowed(&request(&[("origin", "https://shop.example"), ("origin", "https://shop.example")])).is_none()
+        );
     }
 
     #[test]
     fn what_is_not_an_origin_is_refused() {
-        for text in ["shop.example", "https://", "https://a/b", "https://a/", "https://*", "https://*shop.example", "https://a b", "null", "*"] {
+        for text in [
+            "shop.example",
+            "https://",
+            "https://a/b",
+            "https://a/",
+            "https://*",
+            "https://*shop.example",
+            "https://a b",
+            "null",
+            "*",
+        ] {
             assert!(Origin::parse(text).is_err(), "{text}");
         }
     }
@@ -333,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_response_says_who_may_read_it_and_that_it_differs() {
-        let cors = Cors::new(Config { expose: vec![HeaderName::from_static("x-total")], ..config(&["https://shop.example"]) });
+        let cors =
+            Cors::new(Config { expose: vec![HeaderName::from_static("x-total")], ..config(&["https://shop.example"]) });
         let mut response = request(&[("access-control-allow-origin", "*"), ("vary", "Accept-Encoding")]);
         cors.apply(&request(&[("origin", "https://shop.example")]), &mut response);
         assert_eq!(response.get_all(ACCESS_CONTROL_ALLOW_ORIGIN).iter().collect::<Vec<_>>(), ["https://shop.example"]);

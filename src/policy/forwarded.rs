@@ -7,7 +7,7 @@
 
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The one field that is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,11 +117,6 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// The peer's address, without what only sockets know.
-pub fn peer(socket: SocketAddr) -> IpAddr {
-    socket.ip().to_canonical()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,9 +172,25 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_ends_the_walk_where_it_is() {
-        for bad in ["unknown", "", "1.2.3", "1.2.3.4.5", "256.1.1.1", "[::1", "::1]", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:99999",
-            "[::1]x", "1.2.3.4 5", "localhost", "01.2.3.4", "fe80::1%eth0", "1.2.3.4:+80", "\"1.2.3.4\""]
-        {
+        for bad in [
+            "unknown",
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "256.1.1.1",
+            "[::1",
+            "::1]",
+            "1.2.3.4:",
+            "1.2.3.4:x",
+            "1.2.3.4:99999",
+            "[::1]x",
+            "1.2.3.4 5",
+            "localhost",
+            "01.2.3.4",
+            "fe80::1%eth0",
+            "1.2.3.4:+80",
+            "\"1.2.3.4\"",
+        ] {
             assert_eq!(xff("10.0.0.1", &[&format!("6.6.6.6, {bad}, 10.1.1.1")]), "10.1.1.1", "{bad}");
             assert_eq!(xff("10.0.0.1", &[bad]), "10.0.0.1", "{bad}");
         }
@@ -193,7 +204,17 @@ mod tests {
         assert_eq!(forwarded("For=\"[2001:db8:cafe::17]:4711\""), "2001:db8:cafe::17");
         assert_eq!(forwarded("for=6.6.6.6, for=192.0.2.43 , for=10.2.2.2"), "192.0.2.43");
         assert_eq!(forwarded("for=\"192.0.2.43:_a1\""), "192.0.2.43");
-        for ends in ["for=unknown", "for=_hidden", "proto=https", "for=[::1", "for=2001:db8::1", "for=", "", "for", "for=1.2.3.4;for=1.2.3.4"] {
+        for ends in [
+            "for=unknown",
+            "for=_hidden",
+            "proto=https",
+            "for=[::1",
+            "for=2001:db8::1",
+            "for=",
+            "",
+            "for",
+            "for=1.2.3.4;for=1.2.3.4",
+        ] {
             assert_eq!(forwarded(&format!("for=6.6.6.6, {ends}")), "10.0.0.1", "{ends}");
         }
     }
@@ -209,11 +230,14 @@ mod tests {
     proptest! {
         /// Whatever a client sends, behind one proxy that adds its address it is seen under that address.
         #[test]
-        fn a_client_cannot_choose_its_address(sent in prop::collection::vec(any::<u8>().prop_filter("field", |b| *b >= 32 && *b != 127), 0..80)) {
+        fn a_client_cannot_choose_its_address(
+            sent in prop::collection::vec(any::<u8>().prop_filter("field", |b| *b >= 32 && *b != 127), 0..80),
+        ) {
             let with = |added: &[u8]| [&sent[..], b", ", added].concat();
             prop_assert_eq!(walk(Field::XForwardedFor, "10.0.0.1", &[&with(b"203.0.113.9")]), "203.0.113.9");
             prop_assert_eq!(walk(Field::Forwarded, "10.0.0.1", &[&with(b"for=203.0.113.9")]), "203.0.113.9");
-            prop_assert_eq!(walk(Field::Forwarded, "10.0.0.1", &[&with(b"proto=http;for=\"[2001:db8::7]:80\"")]), "2001:db8::7");
+            let quoted = with(b"proto=http;for=\"[2001:db8::7]:80\"");
+            prop_assert_eq!(walk(Field::Forwarded, "10.0.0.1", &[&quoted]), "2001:db8::7");
         }
     }
 }

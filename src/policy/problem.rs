@@ -96,9 +96,7 @@ impl FailureKind {
             FailureKind::Unauthenticated => ("unauthenticated", 401, "Authentication needed", "http_request_denied"),
             FailureKind::Forbidden => ("forbidden", 403, "Not allowed", "http_request_denied"),
             FailureKind::NoRoute => ("no-route", 404, "Not found", "http_request_error"),
-            FailureKind::MethodNotAllowed => {
-                ("method-not-allowed", 405, "Method not allowed", "http_request_error")
-            }
+            FailureKind::MethodNotAllowed => ("method-not-allowed", 405, "Method not allowed", "http_request_error"),
             FailureKind::BodyTooLarge => ("body-too-large", 413, "Body too large", "http_request_error"),
             FailureKind::UnsupportedType => {
                 ("unsupported-type", 415, "Content type not supported", "http_request_error")

@@ -256,9 +256,7 @@ impl Release for Store {
     fn release(&self, slot: u128) {
         let mut shard = self.lock(slot);
         let at = shard.index.get(&slot).copied();
-        if let Some(Entry { counter: Counter::Concurrent(counter), .. }) =
-            at.and_then(|at| shard.entries.get_mut(at))
-        {
+        if let Some(Entry { counter: Counter::Concurrent(counter), .. }) = at.and_then(|at| shard.entries.get_mut(at)) {
             counter.release();
         }
     }
@@ -496,7 +494,10 @@ mod tests {
         let taken = taken.into_inner();
         assert!(taken <= 500, "{taken} of 500");
         let own: u64 = (0..4u8)
-            .map(|thread| 1_000_000 - counters.peek_now(&[check(3, &[thread], Kind::Sliding(rate(1_000_000, 60)))], at(0))[0].remaining)
+            .map(|thread| {
+                1_000_000
+                    - counters.peek_now(&[check(3, &[thread], Kind::Sliding(rate(1_000_000, 60)))], at(0))[0].remaining
+            })
             .sum();
         assert_eq!(own, taken, "each request took one of each limit or none");
     }

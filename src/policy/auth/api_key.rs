@@ -139,23 +139,24 @@ pub fn parse_line(line: &str) -> Result<Option<KeyLine>, String> {
     Ok(Some(KeyLine { name: name.into(), hash, created, claims }))
 }
 
-/// Reads a key file, and says every mistake in it.
-pub fn parse(text: &str) -> Result<Vec<KeyLine>, Vec<KeyProblem>> {
-    let (mut keys, mut problems) = (Vec::<KeyLine>::new(), Vec::new());
+/// Reads a key file: its keys with their lines, from 1. Says every mistake in it.
+pub fn parse(text: &str) -> Result<Vec<(usize, KeyLine)>, Vec<KeyProblem>> {
+    let (mut keys, mut problems) = (Vec::new(), Vec::new());
     let (mut names, mut hashes) = (HashMap::new(), HashMap::new());
     for (line, text) in (1..).zip(text.lines()) {
         let problem = match parse_line(text) {
             Ok(None) => continue,
             Err(message) => Some(message),
             Ok(Some(key)) => {
-                let name = names.insert(key.name.clone(), line).map(|first| {
-                    format!("the name `{}` is taken by line {first}", key.name)
-                });
-                let hash = hashes.insert(key.hash, line).map(|first| {
-                    format!("the key of `{}` is the same as that of line {first}", key.name)
-                });
-                keys.push(key);
-                name.or(hash)
+                let name = names.insert(key.name.clone(), line);
+                let hash = hashes.insert(key.hash, line);
+                let problem = match (name, hash) {
+                    (Some(first), _) => Some(format!("the name `{}` is taken by line {first}", key.name)),
+                    (_, Some(first)) => Some(format!("the key of `{}` is the same as that of line {first}", key.name)),
+                    (None, None) => None,
+                };
+                keys.push((line, key));
+                problem
             }
         };
         problems.extend(problem.map(|message| KeyProblem { line, message }));
@@ -173,10 +174,9 @@ impl Keys {
     /// The keys of a file's text, with the claims that the auth `via` declares.
     pub fn from_file(via: &SmolStr, specs: &[ClaimSpec], text: &str) -> Result<Keys, Vec<KeyProblem>> {
         let keys = parse(text)?;
-        let lines = text.lines().zip(1..).filter(|(line, _)| matches!(parse_line(line), Ok(Some(_))));
         let mut problems = Vec::new();
         let mut callers = HashMap::with_capacity(keys.len());
-        for (key, (_, line)) in keys.into_iter().zip(lines) {
+        for (line, key) in keys {
             match caller(via, specs, key.name, key.claims.as_ref()) {
                 Ok(caller) => {
                     callers.insert(key.hash, Arc::new(caller));
@@ -265,7 +265,9 @@ mod tests {
     #[test]
     fn every_mistake_has_its_line() {
         let (a, b) = (KeyHash::of("a"), KeyHash::of("b"));
-        let text = format!("# x\nacme {a}\n-bad {b}\nacme {b}\nother {a}\nplain secret\nq {a} 2026-13-01\nr {b} [1]\ns {b} {{");
+        let text = format!(
+            "# x\nacme {a}\n-bad {b}\nacme {b}\nother {a}\nplain secret\nq {a} 2026-13-01\nr {b} [1]\ns {b} {{"
+        );
         let problems = parse(&text).unwrap_err();
         let lines: Vec<usize> = problems.iter().map(|problem| problem.line).collect();
         assert_eq!(lines, [3, 4, 5, 6, 7, 8, 9]);

@@ -88,9 +88,7 @@ pub fn typed(ty: &Type, json: &Json) -> Option<Value<'static>> {
             uri.scheme().zip(uri.authority())?;
             Value::Str(Cow::Owned(text?.to_owned()))
         }
-        Type::Bytes => {
-            Value::Bytes(Cow::Owned(base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text?).ok()?))
-        }
+        Type::Bytes => Value::Bytes(Cow::Owned(base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text?).ok()?)),
         Type::Uuid => Value::Uuid(text?.parse().ok()?),
         Type::Date => Value::Date(text?.parse().ok()?),
         Type::Time => match json.as_i64() {

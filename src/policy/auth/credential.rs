@@ -115,11 +115,7 @@ fn bearer_token(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
-fn lines<'r>(
-    headers: &'r HeaderMap,
-    name: &HeaderName,
-    credential: impl Fn(&'r str) -> Option<&'r str>,
-) -> Found<'r> {
+fn lines<'r>(headers: &'r HeaderMap, name: &HeaderName, credential: impl Fn(&'r str) -> Option<&'r str>) -> Found<'r> {
     let mut found = Found::Absent;
     for line in headers.get_all(name) {
         match line.to_str() {

@@ -29,12 +29,7 @@ impl Bucket {
         let debt = self.full_at.saturating_sub(now);
         let remaining = size.saturating_sub(debt) / interval;
         let wait = if remaining > 0 { 0 } else { debt.saturating_add(interval).saturating_sub(size) };
-        Standing {
-            capacity: burst,
-            remaining,
-            reset: Duration::from_nanos(debt),
-            wait: Duration::from_nanos(wait),
-        }
+        Standing { capacity: burst, remaining, reset: Duration::from_nanos(debt), wait: Duration::from_nanos(wait) }
     }
 
     /// Takes a token.

@@ -115,7 +115,8 @@ mod tests {
 
     #[test]
     fn a_refusal_says_which_and_when() {
-        let check = |count, report_only| Check { limit: 1, key: b"", kind: Kind::Sliding(rate(count, 60)), report_only };
+        let check =
+            |count, report_only| Check { limit: 1, key: b"", kind: Kind::Sliding(rate(count, 60)), report_only };
         let checks = [check(5, false), check(9, true), check(7, false)];
         let standing = Standing {
             capacity: 7,

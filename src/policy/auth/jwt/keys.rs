@@ -139,9 +139,8 @@ fn from_jwks(text: &str, listed: &[Algorithm]) -> Result<Vec<Key>, KeyProblem> {
         return problem(format!("none of its {} keys can verify a listed algorithm", members.len()));
     }
     let hmac = family(AlgorithmFamily::Hmac);
-    let unserved = |algorithm: &&Algorithm| {
-        hmac.contains(algorithm) && !keys.iter().any(|key| key.algorithms.contains(algorithm))
-    };
+    let unserved =
+        |algorithm: &&Algorithm| hmac.contains(algorithm) && !keys.iter().any(|key| key.algorithms.contains(algorithm));
     match listed.iter().find(unserved) {
         Some(other) => problem(format!("{other:?} is listed, but the set has no secret (`oct`) key for it")),
         None => Ok(keys),

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use keys::Key;
 use remembered::Remembered;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value as Json;
 use smol_str::SmolStr;
 use std::borrow::Cow;
@@ -116,23 +116,23 @@ impl Verifier {
         };
         let decode = |part| URL_SAFE_NO_PAD.decode(part);
         let header_json = decode(header).map_err(|_| malformed("the header is not base64url"))?;
-        let header_json: Header =
-            serde_json::from_slice(&header_json).map_err(|_| malformed("the header is not a JSON object as it must be"))?;
+        let header_json: Header = serde_json::from_slice(&header_json)
+            .map_err(|_| malformed("the header is not a JSON object as it must be"))?;
         let name = header_json.alg.as_str();
         let algorithm = name
             .parse()
             .ok()
             .filter(|algorithm| self.config.algorithms.contains(algorithm))
             .ok_or_else(|| Reason::Algorithm(name.chars().take(32).collect()))?;
-        if header_json.crit.is_some() {
+        if header_json.crit {
             return Err(Reason::Critical.into());
         }
         let signed = token.get(..header.len() + 1 + payload.len()).unwrap_or_default();
         self.check_signature(signed.as_bytes(), signature, algorithm, header_json.kid.as_deref())?;
 
         let claims = decode(payload).map_err(|_| malformed("the claims are not base64url"))?;
-        let Claims(claims) =
-            serde_json::from_slice(&claims).map_err(|_| malformed("the claims are not a JSON object without repeated names"))?;
+        let Claims(claims) = serde_json::from_slice(&claims)
+            .map_err(|_| malformed("the claims are not a JSON object without repeated names"))?;
         self.check_parties(&claims)?;
         let valid = Valid::read(&claims, self.config.leeway)?;
         let id = match claims.get("sub") {
@@ -256,8 +256,12 @@ struct Header {
     alg: String,
     #[serde(default)]
     kid: Option<String>,
-    #[serde(default)]
-    crit: Option<Json>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 /// A claims object. RFC 7519 lets a reader take the last of two claims of one name or refuse; as the

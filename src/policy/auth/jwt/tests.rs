@@ -2,6 +2,7 @@ use super::*;
 use crate::model::types::Type;
 use crate::model::value::Secret;
 use jsonwebtoken::EncodingKey;
+use proptest::prelude::*;
 use serde_json::json;
 
 const SECRET: &str = "a secret for tests, long enough for HS512: 64 bytes are needed!!";
@@ -80,7 +81,11 @@ fn invalid(verifier: &Verifier, token: &str) -> Reason {
 #[test]
 fn a_good_token_is_its_caller() {
     let specs = vec![
-        ClaimSpec { name: "tier".into(), path: vec!["tier".into()], ty: Type::Union(vec!["free".into(), "pro".into()]) },
+        ClaimSpec {
+            name: "tier".into(),
+            path: vec!["tier".into()],
+            ty: Type::Union(vec!["free".into(), "pro".into()]),
+        },
         ClaimSpec {
             name: "roles".into(),
             path: vec!["realm_access".into(), "roles".into()],
@@ -234,8 +239,19 @@ fn a_set_is_searched_by_kid_and_nothing_else() {
     assert!(verifier.verify(&hs(r#"{"alg":"HS256"}"#, &claims().to_string()), at(0)).is_ok());
     assert_eq!(invalid(&verifier, &token("old")), Reason::Signature);
     let tricks = [
-        "", "NEW", "new ", "new\0", "../../dev/null", "/dev/null", "' OR '1'='1", "bigger", "sign-only", "e", "f",
-        "damaged", "http://evil.test/k",
+        "",
+        "NEW",
+        "new ",
+        "new\0",
+        "../../dev/null",
+        "/dev/null",
+        "' OR '1'='1",
+        "bigger",
+        "sign-only",
+        "e",
+        "f",
+        "damaged",
+        "http://evil.test/k",
     ];
     for kid in tricks {
         assert_eq!(invalid(&verifier, &token(kid)), Reason::NoKey(Some(kid.into())), "{kid}");
@@ -278,7 +294,9 @@ fn parties_must_be_the_configured_ones() {
     assert_eq!(reason(json!({ "sub": null })), Reason::MissingClaim("sub"));
     assert_eq!(reason(json!({ "sub": "" })), Reason::BadClaim("sub"));
     assert_eq!(reason(json!({ "sub": 5 })), Reason::BadClaim("sub"));
-    assert!(verifier().verify(&token(with(json!({ "iss": "https://id2.test/", "aud": ["x", "shop"] }))), at(0)).is_ok());
+    assert!(
+        verifier().verify(&token(with(json!({ "iss": "https://id2.test/", "aud": ["x", "shop"] }))), at(0)).is_ok()
+    );
     let waived = Config { issuer: Accept::Any, audience: Accept::Any, ..config(&[Algorithm::HS256]) };
     let waived = Verifier::new(waived, &secret()).unwrap();
     assert!(waived.verify(&token(with(json!({ "iss": null, "aud": "other" }))), at(0)).is_ok());
@@ -286,7 +304,8 @@ fn parties_must_be_the_configured_ones() {
 
 #[test]
 fn times_hold_with_leeway_and_at_every_use() {
-    let verifier = Verifier::new(Config { leeway: Duration::from_secs(5), ..config(&[Algorithm::HS256]) }, &secret()).unwrap();
+    let verifier =
+        Verifier::new(Config { leeway: Duration::from_secs(5), ..config(&[Algorithm::HS256]) }, &secret()).unwrap();
     let token = token(with(json!({ "nbf": NOW - 10, "exp": NOW + 60 })));
     assert_eq!(verifier.verify(&token, at(65)).unwrap_err(), Failure::Expired(at(60)));
     assert_eq!(verifier.remembered.len(), 0);
@@ -348,7 +367,9 @@ fn garbage_is_malformed_and_nothing_worse() {
     for text in garbage {
         assert!(matches!(invalid(&verifier, &text), Reason::Malformed(_)), "{text}");
     }
-    for padded in [format!("{message}=.{signature}"), format!("{message}.{signature}="), format!("{message}.{signature}!")] {
+    for padded in
+        [format!("{message}=.{signature}"), format!("{message}.{signature}="), format!("{message}.{signature}!")]
+    {
         assert!(matches!(invalid(&verifier, &padded), Reason::Malformed(_) | Reason::Signature), "{padded}");
     }
     assert_eq!(verifier.remembered.len(), 0);
@@ -362,7 +383,7 @@ fn repeated_claims_are_refused() {
 
 #[test]
 fn critical_extensions_are_refused() {
-    for crit in [r#"["b64"]"#, r#"["exp"]"#, "[]", "1"] {
+    for crit in [r#"["b64"]"#, r#"["exp"]"#, "[]", "1", "null"] {
         let header = format!(r#"{{"alg":"HS256","crit":{crit},"b64":false}}"#);
         assert_eq!(invalid(&verifier(), &hs(&header, &claims().to_string())), Reason::Critical);
     }
@@ -416,4 +437,29 @@ fn challenges_tell_no_reason() {
     assert_eq!(challenge(Failure::Missing), "Bearer");
     assert_eq!(challenge(Reason::Issuer.into()), challenge(Reason::Signature.into()));
     assert!(challenge(Failure::Expired(at(0))).contains("expired"));
+}
+
+proptest! {
+    /// A good token with any one character changed, left out or put in is no good token.
+    #[test]
+    fn nothing_near_a_good_token_is_one(at_char in any::<prop::sample::Index>(), c in "[A-Za-z0-9._=-]", how in 0..3) {
+        let good = token(claims());
+        let index = at_char.index(good.len());
+        let mut other = good.clone();
+        match how {
+            0 => other.replace_range(index..=index, &c),
+            1 => other.insert_str(index, &c),
+            _ => drop(other.remove(index)),
+        }
+        let verifier = verifier();
+        prop_assert!(verifier.verify(&good, at(0)).is_ok());
+        prop_assert_eq!(verifier.verify(&other, at(0)).is_ok(), other == good);
+    }
+
+    /// No text makes it panic.
+    #[test]
+    fn any_text_has_an_answer(header in any::<Vec<u8>>(), payload in any::<Vec<u8>>(), text in any::<String>()) {
+        let _ = verifier().verify(&text, at(0));
+        let _ = verifier().verify(&format!("{}.{}.{text}", part(&header), part(&payload)), at(0));
+    }
 }
