@@ -244,7 +244,7 @@ fn maybe_text() -> Type {
     Type::String.optional()
 }
 fn union(words: &[&str]) -> Type {
-    Type::Union(words.iter().map(|w| SmolStr::new(w)).collect())
+    Type::Union(words.iter().map(SmolStr::new).collect())
 }
 
 /// The kinds of failure (language.md, section 10).

@@ -195,16 +195,14 @@ fn dotted(word: &str) -> Result<Value<'static>, Wrong> {
         }
         let misplaced = word.contains("__") || word.contains("_.") || word.contains("._") || word.ends_with('_');
         let plain: String = word.chars().filter(|c| *c != '_').collect();
-        if !misplaced && plain.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-') {
-            if let Some(v) = plain.parse::<f64>().ok().filter(|v| v.is_finite()) {
-                return Ok(Value::Float(v));
-            }
+        let digits = plain.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+        let number = plain.parse::<f64>().ok().filter(|v| v.is_finite() && digits && !misplaced);
+        if let Some(v) = number {
+            return Ok(Value::Float(v));
         }
         let unit_at = word.find(|c: char| c.is_ascii_alphabetic());
-        if let Some((_, tail)) = unit_at.map(|at| word.split_at(at)) {
-            if let Some(help) = whole_units(word, tail) {
-                return Err(Wrong::new(format!("`{word}` is not a whole number of its unit"), help));
-            }
+        if let Some(help) = unit_at.and_then(|at| whole_units(word, word.split_at(at).1)) {
+            return Err(Wrong::new(format!("`{word}` is not a whole number of its unit"), help));
         }
         return Err(Wrong { message: format!("`{word}` is not a number"), help: None });
     }

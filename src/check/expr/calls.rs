@@ -1,7 +1,7 @@
 //! Calls of functions, and `headers("x")`.
 
 use super::fit::{fits, settled_type};
-use super::{Checker, Typed};
+use super::{Checker, Typed, shown};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::model::ast::{Expr, Name};
 use crate::model::eval::moment_text;
@@ -84,7 +84,7 @@ impl Checker<'_> {
             Type::Optional(_) if good => self.unsettled(e, &typed.ty.clone(), &format!("the argument of `{}`", row.name)),
             _ if good => typed,
             ty => self.report(
-                Diagnostic::new(Code::E0404, e.span, format!("`{}` does not take a `{ty}`", row.name))
+                Diagnostic::new(Code::E0404, e.span, format!("`{}` does not take {}", row.name, shown::a(ty)))
                     .label(format!("this is `{ty}`"))
                     .help(format!("`{}`; such as `{}`", row.signature, row.example)),
             ),

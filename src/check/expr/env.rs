@@ -25,7 +25,7 @@ pub struct Env<'e> {
     pub caller: Caller<'e>,
     /// When the expression is evaluated: facts of later phases are errors.
     pub phase: Phase,
-    /// What is being evaluated, for messages: "`require`", "the constant `x`".
+    /// What is being evaluated, for messages, with its article: "a `require`", "the constant `x`".
     pub place: &'e str,
     /// Optionals that a guard around the expression has settled: see [`super::settled`].
     pub settled: &'e [SmolStr],
@@ -208,6 +208,11 @@ impl Globals {
     /// What `name` names, if it is only the name of an upstream, an auth or a route.
     pub(super) fn name_kind(&self, name: &str) -> Option<NameKind> {
         self.names.get(name).and_then(|k| k.first().copied())
+    }
+
+    /// A constant, an input or a table has this name.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.lets.contains_key(name) || self.inputs.contains_key(name) || self.tables.contains_key(name)
     }
 
     /// Every name that an expression can be, for suggestions.

@@ -139,12 +139,12 @@ impl Checker<'_> {
             && fits(inner, want)
             && *base != Type::Bool
         {
-            return self.unsettled(e, &typed.ty, &format!("a `{want}`"));
+            return self.unsettled(e, &typed.ty, &shown::a(want));
         }
         let message = match (base, &typed.constant) {
             (Type::Bool, _) => "a condition must be a `bool`".to_owned(),
             (Type::Status, Some(Value::Int(v))) => format!("`{v}` is not a status: they are between 100 and 599"),
-            _ => format!("a `{want}` must stand here"),
+            _ => format!("{} must stand here", shown::a(want)),
         };
         let help = self.misfit_help(typed, base, e);
         self.report(Diagnostic::new(Code::E0404, e.span, message).label(format!("this is `{}`", typed.ty)).maybe_help(help))
@@ -230,7 +230,9 @@ impl Checker<'_> {
             _ => return typed,
         };
         self.report(
-            Diagnostic::new(Code::E0404, e.span, format!("a `{}` has no text to stand in {place}", typed.ty)).label(format!("this is `{}`", typed.ty)).help(help),
+            Diagnostic::new(Code::E0404, e.span, format!("{} has no text to stand in {place}", shown::a(&typed.ty)))
+                .label(format!("this is `{}`", typed.ty))
+                .help(help),
         )
     }
 }

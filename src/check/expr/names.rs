@@ -75,7 +75,7 @@ impl Checker<'_> {
         let env = self.env;
         !env.params.iter().any(|(n, _)| n == root)
             && !env.arguments.iter().any(|(n, _)| n == root)
-            && !env.globals.value_names().any(|n| n == root)
+            && !env.globals.declares(root)
     }
 
     /// `header.x` of an expression whose root is a fact's.
@@ -338,7 +338,7 @@ impl Checker<'_> {
                 return self.unsettled(of, &base.ty.clone(), "what has fields");
             }
             other => {
-                let message = format!("a `{other}` has no fields");
+                let message = format!("{} has no fields", shown::a(other));
                 return self.report(Diagnostic::new(Code::E0409, name.span, message).label(format!("`{}` is `{other}`", shown::short(of))));
             }
         };
@@ -354,7 +354,7 @@ impl Checker<'_> {
                 let (id, ty) = (table.id, table.ty.clone());
                 let Type::Map(element) = ty else {
                     return self.report(
-                        Diagnostic::new(Code::E0416, span, format!("`{name}` is a `{ty}`, which has no keys")).help(format!("ask it with `x in {name}`")),
+                        Diagnostic::new(Code::E0416, span, format!("`{name}` is {}, which has no keys", shown::a(&ty))).help(format!("ask it with `x in {name}`")),
                     );
                 };
                 let key = self.fitted(at, Some(&Type::String));
@@ -383,7 +383,7 @@ impl Checker<'_> {
             }
             Type::Optional(_) => return self.unsettled(of, &base.ty.clone(), "what is indexed"),
             other => {
-                return self.report(Diagnostic::new(Code::E0416, span, format!("a `{other}` cannot be indexed")).label("only lists, maps, tables and JSON can"));
+                return self.report(Diagnostic::new(Code::E0416, span, format!("{} cannot be indexed", shown::a(other))).label("only lists, maps, tables and JSON can"));
             }
         };
         let key = self.fitted(at, Some(&key));

@@ -105,7 +105,7 @@ impl Checker<'_> {
             _ => None,
         };
         self.report(
-            Diagnostic::new(Code::E0404, op_span, format!("a `{}` and a `{}` are never equal", left.ty, right.ty))
+            Diagnostic::new(Code::E0404, op_span, format!("{} and {} are never equal", shown::a(&left.ty), shown::a(&right.ty)))
                 .also(left.span, format!("this is `{}`", left.ty))
                 .also(right.span, format!("this is `{}`", right.ty))
                 .maybe_help(help),
@@ -121,7 +121,7 @@ impl Checker<'_> {
         }
         if !have_order(&left.ty, &right.ty) {
             return self.report(
-                Diagnostic::new(Code::E0416, op_span, format!("a `{}` and a `{}` have no order", left.ty, right.ty))
+                Diagnostic::new(Code::E0416, op_span, format!("{} and {} have no order", shown::a(&left.ty), shown::a(&right.ty)))
                     .also(left.span, format!("this is `{}`", left.ty))
                     .also(right.span, format!("this is `{}`", right.ty))
                     .help("numbers, statuses, percentages, durations, sizes, dates, times and texts have one, each among themselves"),
@@ -197,7 +197,7 @@ impl Checker<'_> {
             _ => None,
         };
         self.report(
-            Diagnostic::new(Code::E0416, op_span, format!("a `{}` is never in a `{whole}`", element.ty))
+            Diagnostic::new(Code::E0416, op_span, format!("{} is never in {}", shown::a(&element.ty), shown::a(whole)))
                 .also(element.span, format!("this is `{}`", element.ty))
                 .maybe_help(help),
         )
@@ -225,7 +225,7 @@ impl Checker<'_> {
             }
             _ => {
                 return self.report(
-                    Diagnostic::new(Code::E0416, op_span, format!("a `{}` never has what is in a `{}`", left.ty, right.ty))
+                    Diagnostic::new(Code::E0416, op_span, format!("{} never has what is in {}", shown::a(&left.ty), shown::a(&right.ty)))
                         .also(left.span, format!("this is `{}`", left.ty))
                         .also(right.span, format!("this is `{}`", right.ty)),
                 );
@@ -242,7 +242,7 @@ impl Checker<'_> {
             Type::Optional(_) => self.unsettled(e, &typed.ty.clone(), "text"),
             other => {
                 let help = (is_scalar(other) || *other == Type::Json).then(|| format!("as text: `text({})`", shown::short(e)));
-                let message = format!("this operator takes texts, not a `{other}`");
+                let message = format!("this operator takes texts, not {}", shown::a(other));
                 self.report(Diagnostic::new(Code::E0416, op_span, message).also(typed.span, format!("this is `{other}`")).maybe_help(help))
             }
         }
@@ -335,7 +335,7 @@ impl Checker<'_> {
             false => "numbers, sizes, durations and percentages are added to their like, and durations to times and dates".to_owned(),
         };
         self.report(
-            Diagnostic::new(Code::E0416, op_span, format!("a `{}` and a `{}` cannot be added or subtracted", left.ty, right.ty))
+            Diagnostic::new(Code::E0416, op_span, format!("{} and {} cannot be added or subtracted", shown::a(&left.ty), shown::a(&right.ty)))
                 .also(left.span, format!("this is `{}`", left.ty))
                 .also(right.span, format!("this is `{}`", right.ty))
                 .help(help),

@@ -6,6 +6,11 @@ use crate::model::cursor::Cursor;
 use crate::model::value::NameKind;
 use crate::source::FileId;
 
+#[test]
+fn failures_are_named_once() {
+    assert_eq!(crate::model::statements::FAILURES.map(|(name, _)| name), crate::model::facts::ERROR_KINDS);
+}
+
 fn expression(text: &str, d: &mut Diagnostics) -> Expr {
     let tree = crate::syntax::parse(FileId(0), text, d);
     let statement = tree.statements().next().expect("a statement");
@@ -240,7 +245,7 @@ fn mistakes() {
         ("path.lower() == \"a\"", "E0415", "no function `path.lower`", "`lower(path)`"),
         ("lower(path, path) == \"a\"", "E0415", "takes 1 argument, not 2", "lower(text) -> string"),
         ("lower(5) == \"a\"", "E0404", "a `string` must stand here", "text(5)"),
-        ("len(5) == 1", "E0404", "`len` does not take a `int`", ""),
+        ("len(5) == 1", "E0404", "`len` does not take an `int`", ""),
         ("text(caller.roles) == \"a\"", "E0404", "no text to stand", "join(caller.roles"),
         ("format(now(), \"%!\") == \"a\"", "E0415", "not a pattern", ""),
         ("len([1, \"a\"]) == 2", "E0404", "elements of a list have one type", ""),

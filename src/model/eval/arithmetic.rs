@@ -47,7 +47,7 @@ fn span(d: Duration) -> Option<jiff::SignedDuration> {
 
 /// A date moves by whole days.
 fn days(d: Duration) -> Option<jiff::Span> {
-    let whole = d.as_secs() % 86_400 == 0 && d.subsec_nanos() == 0;
+    let whole = d.as_secs().is_multiple_of(86_400) && d.subsec_nanos() == 0;
     let days = i64::try_from(d.as_secs() / 86_400).ok().filter(|_| whole)?;
     jiff::Span::new().try_days(days).ok()
 }

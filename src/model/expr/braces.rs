@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::syntax::tree::{Block, Item, ItemKind, StrPart};
 
 /// The entries of braces, each with its place. Damaged statements are reported already and make the whole an error.
-fn entries<'t>(block: &'t Block) -> impl Iterator<Item = (&'t [Item], Span, bool)> {
+fn entries(block: &Block) -> impl Iterator<Item = (&[Item], Span, bool)> {
     block.statements().flat_map(|s| {
         let parts = Cursor::new(&s.items, s.span).split_commas();
         parts.filter(|p| !p.is_empty()).map(|p| {

@@ -79,7 +79,7 @@ enum Binds {
 fn all_of(items: &[Item], whole: Span, d: &mut Diagnostics) -> Result<Deep> {
     let mut cursor = Cursor::new(items, whole);
     if cursor.is_empty() {
-        return Err(missing(whole, None, d));
+        return Err(missing(whole, d));
     }
     let found = loosest(&mut cursor, d)?;
     match cursor.peek() {
@@ -105,19 +105,19 @@ fn binary(cursor: &mut Cursor<'_>, least: Binds, d: &mut Diagnostics) -> Result<
         if binds < least {
             break;
         }
-        if binds == Binds::Compare {
-            if let Some(first) = compared.replace(span) {
-                d.push(
-                    Diagnostic::new(Code::E0402, span, "comparisons cannot be chained")
-                        .also(first, "the first comparison")
-                        .help("join two comparisons with `and`, or put one in parentheses"),
-                );
-                return Err(Reported);
-            }
+        if binds == Binds::Compare
+            && let Some(first) = compared.replace(span)
+        {
+            d.push(
+                Diagnostic::new(Code::E0402, span, "comparisons cannot be chained")
+                    .also(first, "the first comparison")
+                    .help("join two comparisons with `and`, or put one in parentheses"),
+            );
+            return Err(Reported);
         }
         *cursor = ahead;
-        if cursor.is_empty() || cursor.at_op(",") {
-            return Err(missing(cursor.span(), Some(span), d));
+        if cursor.is_empty() || cursor.at_op(",") || next_statement(*cursor) {
+            return Err(missing(span.after(), d));
         }
         if op == BinaryOp::Matches {
             raw_pattern(cursor, d)?;
@@ -130,6 +130,21 @@ fn binary(cursor: &mut Cursor<'_>, least: Binds, d: &mut Diagnostics) -> Result<
     }
     mistaken_operator(cursor, d)?;
     Ok(left)
+}
+
+/// An operator at the end of a line carries the statement over to the next, and there stands another one.
+fn next_statement(mut cursor: Cursor<'_>) -> bool {
+    const STATEMENTS: [&str; 15] = [
+        "require", "limit", "auth", "cors", "accepts", "retry", "timeout", "route", "use", "set", "remove", "tag", "server", "group", "api",
+    ];
+    const CLAUSES: [&str; 11] = ["when", "else", "by", "at", "burst", "fixed", "concurrent", "name", "exact", "leased", "on"];
+    let Some((word, _)) = cursor.name() else { return false };
+    let argument = match cursor.peek() {
+        Some(Item { spaced: true, kind: ItemKind::Name(next), .. }) => !CLAUSES.contains(&next.as_str()),
+        Some(Item { spaced: true, kind: ItemKind::Op(_), .. }) | Some(Item { spaced: false, .. }) | None => false,
+        Some(_) => true,
+    };
+    argument && STATEMENTS.contains(&word) && operator(cursor).is_none()
 }
 
 /// What the right side of an operator may contain: tighter ones, so that equal ones group to the left.
@@ -167,8 +182,8 @@ fn negated(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Deep> {
     while let Some(span) = cursor.word("not") {
         nots.push(span);
     }
-    if let (Some(last), true) = (nots.last(), cursor.is_empty()) {
-        return Err(missing(cursor.span(), Some(*last), d));
+    if !nots.is_empty() && cursor.is_empty() {
+        return Err(missing(cursor.span(), d));
     }
     if nots.is_empty() {
         return operand::operand(cursor, d);
@@ -276,12 +291,8 @@ fn raw_pattern(cursor: &Cursor<'_>, d: &mut Diagnostics) -> Result<()> {
     Err(Reported)
 }
 
-/// Reports that a value is missing at `span`, behind the operator at `behind`.
-fn missing(span: Span, behind: Option<Span>, d: &mut Diagnostics) -> Reported {
-    let mut diagnostic = Diagnostic::new(Code::E0402, span, "a value is missing").label("a value must stand here");
-    if let Some(behind) = behind {
-        diagnostic = diagnostic.also(behind, "because of this");
-    }
-    d.push(diagnostic);
+/// Reports that a value is missing at `span`.
+fn missing(span: Span, d: &mut Diagnostics) -> Reported {
+    d.push(Diagnostic::new(Code::E0402, span, "a value is missing").label("a value must stand here"));
     Reported
 }

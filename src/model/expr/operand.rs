@@ -62,7 +62,7 @@ fn fields(mut of: Deep, dotted: &str, span: Span, d: &mut Diagnostics) -> Result
 }
 
 fn primary(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Deep> {
-    let Some(item) = cursor.peek() else { return Err(missing(cursor.span(), cursor.previous().map(|i| i.span), d)) };
+    let Some(item) = cursor.peek() else { return Err(missing(cursor.span(), d)) };
     let literal = |value: Value<'static>| Ok(Deep::leaf(ExprKind::Literal(value), item.span));
     let owned = |text: &str| Value::Str(Cow::Owned(text.to_owned()));
     match &item.kind {
@@ -139,7 +139,7 @@ fn named(word: &str, item: &Item, cursor: &mut Cursor<'_>, d: &mut Diagnostics) 
         return Err(Reported);
     }
     if CONNECTIVES.contains(&word) {
-        return Err(missing(item.span.before(), cursor.previous().map(|i| i.span), d));
+        return Err(missing(item.span.before(), d));
     }
     cursor.next();
     let next = cursor.peek().filter(|i| !i.spaced);
@@ -192,7 +192,7 @@ fn list(items: &[Item], span: Span, d: &mut Diagnostics) -> Result<Deep> {
 fn elements(items: &[Item], whole: Span, d: &mut Diagnostics) -> Result<(Vec<Expr>, u32)> {
     let parts: Vec<&[Item]> = Cursor::new(items, whole).split_commas().collect();
     let used = match parts.split_last() {
-        Some((last, before)) if last.is_empty() => before,
+        Some(([], before)) => before,
         _ => &parts[..],
     };
     let mut found = Vec::with_capacity(used.len());

@@ -109,6 +109,7 @@ fn it_stops_where_the_expression_ends() {
     for (text, wanted, left) in [
         ("a == b when c", "(Equal a b)", "when c"),
         ("10/s burst 20", "10/s", "burst 20"),
+        ("a == limit else 403", "(Equal a limit)", "else 403"),
         ("a else 403", "a", "else 403"),
         ("a by b", "a", "by b"),
         ("a, b", "a", ", b"),
@@ -134,6 +135,8 @@ fn one_mistake_one_message() {
     for (text, code, part) in [
         ("a ==", Code::E0402, "a value is missing"),
         ("a == and b", Code::E0402, "a value is missing"),
+        ("a == b and\nrequire c == d", Code::E0402, "a value is missing"),
+        ("a ??\nlimit 10/s", Code::E0402, "a value is missing"),
         ("not", Code::E0402, "a value is missing"),
         ("()", Code::E0402, "a value is missing"),
         ("f(a, , b)", Code::E0402, "a value is missing"),
