@@ -300,7 +300,7 @@ fn same_secret(a: &str, b: &str) -> bool {
 pub fn duration_text(d: Duration) -> String {
     let ms = d.as_millis();
     let exact = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    match exact.iter().find(|(unit, _)| ms > 0 && ms % unit == 0) {
+    match exact.iter().find(|(unit, _)| ms > 0 && ms.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", ms / unit),
         None if ms == 0 && d.is_zero() => "0s".into(),
         None => format!("{ms}ms"),
