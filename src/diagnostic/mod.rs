@@ -91,6 +91,7 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// Takes a diagnostic; one that says the same about the same words is dropped.
+    #[allow(clippy::boxed_local, reason = "it is what the builders give")]
     pub fn push(&mut self, diagnostic: Box<Diagnostic>) {
         self.list.push(*diagnostic);
     }

@@ -216,7 +216,7 @@ error[E0104]: no upstream is called `oders`
         let mut sources = Sources::default();
         let file = sources.add("a.gw", None, "one two\n");
         let wrong = *Diagnostic::new(Code::E0104, find(&sources, file, "two"), "wrong").label("here").help("do");
-        let text = |color| human(&[wrong.clone()], &sources, Look { width: 80, color });
+        let text = |color| human(std::slice::from_ref(&wrong), &sources, Look { width: 80, color });
         assert!(!text(false).contains('\x1b'), "{:?}", text(false));
         assert!(text(true).starts_with("\x1b[31;1merror[E0104]\x1b[0m"), "{:?}", text(true));
         let bare = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&text(true), "").into_owned();
