@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gw::check::Inputs;
 use gw::diagnostic::render::{self, Look};
 use gw::load::{self, Checked, MemoryFiles};
 use proptest::prelude::*;
@@ -37,7 +38,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         let mut files = MemoryFiles::default();
         files.add("gateway.gw", text.clone());
-        let Checked { sources, diagnostics, .. } = load::check(&files, Path::new("gateway.gw"), text.into_bytes());
+        let Checked { sources, diagnostics, .. } = load::check(&files, Path::new("gateway.gw"), text.into_bytes(), &Inputs::default());
 
         let human = render::human(&diagnostics, &sources, Look { width, color: false });
         prop_assert_eq!(human.matches("╰────\n").count(), diagnostics.len(), "{}", human);

@@ -18,7 +18,7 @@ impl Compiler<'_> {
                         .help("add a line such as `listen http :8080`"),
                 );
             }
-        } else if routes.is_empty() && self.plan.listeners.iter().all(|l| l.redirect_https.is_none()) {
+        } else if routes.is_empty() && self.d.errors() == 0 && self.plan.listeners.iter().all(|l| l.redirect_https.is_none()) {
             let at = self.program.listeners[0].span;
             self.d.push(
                 Diagnostic::new(Code::W0305, at, "there is no route, so every request gets 404")

@@ -48,6 +48,11 @@ impl<'a> Mark<'a> {
         Mark { bytes: start..end, lines: first..last + 1, message, primary }
     }
 
+    /// What to say there. miette crosses marks that have nothing to say with the lines of the others.
+    fn words(&self, alone: bool) -> &'a str {
+        if self.message.is_empty() && !alone { "here" } else { self.message }
+    }
+
     /// Whether both can be drawn into one excerpt.
     pub fn near(&self, others: &[Mark]) -> bool {
         let first = others.iter().map(|m| m.lines.start).min().unwrap_or(0);
@@ -139,10 +144,11 @@ impl Excerpt {
             drawn.range.end = (self.text.len() + end).max(drawn.range.start);
             // miette hangs a message on the middle of its mark: `╰── message`.
             let room = limit.saturating_sub((columns.start + columns.end) / 2 + 4);
-            self.cramped |= room < mark.message.width().min(ROOM.start);
+            let words = mark.words(marks.len() == 1);
+            self.cramped |= room < words.width().min(ROOM.start);
             self.cramped |= taken.iter().any(|other| columns.start < other.end && other.start < columns.end);
             taken.push(columns);
-            drawn.message = wrap(mark.message, room.max(ROOM.start));
+            drawn.message = wrap(words, room.max(ROOM.start));
         }
         self.text.push_str(&line.text);
         self.text.push('\n');
