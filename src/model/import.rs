@@ -172,3 +172,90 @@ fn unreadable(span: Span, path: &Path, reason: &str, help: Option<String>) -> Bo
 fn shown(path: &Path) -> String {
     path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ast::Member;
+    use std::collections::BTreeMap;
+
+    /// Files in memory; `\xff` at the beginning stands for bytes that are not text.
+    struct Texts(BTreeMap<&'static str, &'static str>);
+
+    impl Files for Texts {
+        fn read(&self, path: &Path) -> Result<String, String> {
+            match self.0.get(path.to_str().unwrap_or_default()) {
+                Some(text) if text.starts_with('\u{ff}') => Err(NOT_UTF8.to_owned()),
+                Some(text) => Ok((*text).to_owned()),
+                None => Err("there is no such file".to_owned()),
+            }
+        }
+
+        fn glob(&self, pattern: &Path) -> Result<Vec<PathBuf>, String> {
+            let pattern = pattern.to_str().unwrap_or_default();
+            let fits = |name: &str| match pattern.split_once('*') {
+                Some((before, after)) => name.starts_with(before) && name.ends_with(after),
+                None => name == pattern,
+            };
+            Ok(self.0.keys().filter(|k| fits(k)).map(PathBuf::from).collect())
+        }
+
+        fn identity(&self, path: &Path) -> PathBuf {
+            path.to_path_buf()
+        }
+    }
+
+    /// The program whose root is the first file, and the codes of what is wrong.
+    fn load(files: &[(&'static str, &'static str)]) -> (Program, Vec<Code>, usize) {
+        let texts = Texts(files.iter().copied().collect());
+        let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
+        let program = load_program(&texts, Path::new(files[0].0), None, &mut sources, &mut d);
+        (program, d.into_sorted().iter().map(|d| d.code).collect(), sources.iter().count())
+    }
+
+    #[test]
+    fn each_file_is_read_once() {
+        let (program, codes, files) = load(&[
+            ("gateway.gw", "import \"a.gw\"\nimport \"b.gw\"\nimport \"*.gw\""),
+            ("a.gw", "import \"common.gw\"\nroute GET /a -> u"),
+            ("b.gw", "import \"common.gw\"\nroute GET /b -> u"),
+            ("common.gw", "upstream u http://u\nrequire client.ip != 192.0.2.1"),
+        ]);
+        assert_eq!((codes, files), (vec![], 4));
+        assert_eq!((program.upstreams.len(), program.root.members.len(), program.root.statements.len()), (1, 2, 1));
+    }
+
+    #[test]
+    fn the_routes_of_a_file_stand_where_it_is_imported() {
+        let (program, codes, _) = load(&[
+            ("gateway.gw", "api shop { import \"team/shop.gw\"; group /x { import \"team/x.gw\" } }"),
+            ("team/shop.gw", "import \"types.gw\"\nupstream u http://u\nauth none\nroute GET /a -> u"),
+            ("team/x.gw", "import \"types.gw\"\nroute GET /b -> u"),
+            ("team/types.gw", "let slow = 5s"),
+        ]);
+        assert_eq!(codes, []);
+        let [Member::Scope(shop)] = program.root.members.as_slice() else { panic!() };
+        assert_eq!((shop.members.len(), shop.statements.len(), program.upstreams.len(), program.lets.len()), (2, 1, 1, 1));
+        let Member::Scope(group) = &shop.members[1] else { panic!() };
+        assert_eq!(group.members.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_imported() {
+        assert_eq!(load(&[("gateway.gw", "import \"gateway.gw\"")]).1, [Code::E0213]);
+        assert_eq!(load(&[("gateway.gw", "import \"b.gw\""), ("b.gw", "\u{ff}")]).1, [Code::E0108]);
+        assert_eq!(load(&[("gateway.gw", "import \"c.gw\"\nimport \"none/*.gw\"")]).1, [Code::E0212, Code::E0212]);
+        let two = [("gateway.gw", "api a { import \"r.gw\" }\napi b { import \"r.gw\" }"), ("r.gw", "route GET / -> u")];
+        assert_eq!(load(&two).1, [Code::E0214]);
+        assert_eq!(load(&[("gateway.gw", "api a { import \"b.gw\" }"), ("b.gw", "api c { }")]).1, [Code::E0202]);
+        assert_eq!(load(&[("gateway.gw", "api a { import \"b.gw\" }"), ("b.gw", "host x.example")]).1, [Code::E0202]);
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_read() {
+        let texts = Texts(BTreeMap::new());
+        let (mut sources, mut d) = (Sources::default(), Diagnostics::default());
+        load_program(&texts, Path::new("gateway.gw"), None, &mut sources, &mut d);
+        assert_eq!(d.into_sorted().iter().map(|d| d.code).collect::<Vec<_>>(), [Code::E0212]);
+    }
+}
