@@ -91,7 +91,15 @@ impl Imports for Importer<'_> {
                 None => {
                     fresh.push(self.known.len());
                     let imported_at = path.span;
-                    self.known.push(Known { identity, path: file, imported_at, scope, placed: false, open: false, file: None });
+                    self.known.push(Known {
+                        identity,
+                        path: file,
+                        imported_at,
+                        scope,
+                        placed: false,
+                        open: false,
+                        file: None,
+                    });
                 }
             }
         }
@@ -128,8 +136,12 @@ impl Importer<'_> {
         let name = missing.file_name()?.to_str()?;
         let beside = self.files.glob(&missing.with_file_name("*.gw")).ok()?;
         let names: Vec<&str> = beside.iter().filter_map(|p| p.file_name()?.to_str()).collect();
-        let near = nearest(name, names.iter().copied()).or_else(|| names.iter().copied().find(|n| n.strip_suffix(".gw") == Some(name)))?;
-        Some(format!("did you mean `{}`?", written.strip_suffix(name).map_or(near.to_owned(), |folder| format!("{folder}{near}"))))
+        let near = nearest(name, names.iter().copied())
+            .or_else(|| names.iter().copied().find(|n| n.strip_suffix(".gw") == Some(name)))?;
+        Some(format!(
+            "did you mean `{}`?",
+            written.strip_suffix(name).map_or(near.to_owned(), |folder| format!("{folder}{near}"))
+        ))
     }
 
     fn cycle(&self, index: usize, span: Span) -> Box<Diagnostic> {
@@ -165,7 +177,9 @@ fn unreadable(span: Span, path: &Path, reason: &str, help: Option<String>) -> Bo
             .help("save the file as UTF-8 in your editor, or convert it: `iconv -f latin1 -t utf-8`");
     }
     let help = help.unwrap_or_else(|| "paths are relative to the file that imports".to_owned());
-    Diagnostic::new(Code::E0212, span, format!("cannot import `{}`: {reason}", shown(path))).label("this file").help(help)
+    Diagnostic::new(Code::E0212, span, format!("cannot import `{}`: {reason}", shown(path)))
+        .label("this file")
+        .help(help)
 }
 
 /// A path as messages show it.
@@ -235,7 +249,10 @@ mod tests {
         ]);
         assert_eq!(codes, []);
         let [Member::Scope(shop)] = program.root.members.as_slice() else { panic!() };
-        assert_eq!((shop.members.len(), shop.statements.len(), program.upstreams.len(), program.lets.len()), (2, 1, 1, 1));
+        assert_eq!(
+            (shop.members.len(), shop.statements.len(), program.upstreams.len(), program.lets.len()),
+            (2, 1, 1, 1)
+        );
         let Member::Scope(group) = &shop.members[1] else { panic!() };
         assert_eq!(group.members.len(), 1);
     }
@@ -245,7 +262,8 @@ mod tests {
         assert_eq!(load(&[("gateway.gw", "import \"gateway.gw\"")]).1, [Code::E0213]);
         assert_eq!(load(&[("gateway.gw", "import \"b.gw\""), ("b.gw", "\u{ff}")]).1, [Code::E0108]);
         assert_eq!(load(&[("gateway.gw", "import \"c.gw\"\nimport \"none/*.gw\"")]).1, [Code::E0212, Code::E0212]);
-        let two = [("gateway.gw", "api a { import \"r.gw\" }\napi b { import \"r.gw\" }"), ("r.gw", "route GET / -> u")];
+        let two =
+            [("gateway.gw", "api a { import \"r.gw\" }\napi b { import \"r.gw\" }"), ("r.gw", "route GET / -> u")];
         assert_eq!(load(&two).1, [Code::E0214]);
         assert_eq!(load(&[("gateway.gw", "api a { import \"b.gw\" }"), ("b.gw", "api c { }")]).1, [Code::E0202]);
         assert_eq!(load(&[("gateway.gw", "api a { import \"b.gw\" }"), ("b.gw", "host x.example")]).1, [Code::E0202]);

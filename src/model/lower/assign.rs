@@ -98,13 +98,13 @@ fn place(r: &mut Reader, verb: AssignVerb, context: Context) -> Option<Spanned<P
             _ => None,
         },
     };
-    let writable = match (&whole, context) {
-        (Some(Place::Header(_)), _) => true,
-        (Some(Place::Cookie(_)), Context::REQUEST | Context::RESPONSE) => true,
-        (Some(Place::Query(_) | Place::Path | Place::Method | Place::Host), Context::REQUEST) => true,
-        (Some(Place::Status), Context::RESPONSE) => true,
-        _ => false,
-    };
+    let writable = matches!(
+        (&whole, context),
+        (Some(Place::Header(_)), _)
+            | (Some(Place::Cookie(_)), Context::REQUEST | Context::RESPONSE)
+            | (Some(Place::Query(_) | Place::Path | Place::Method | Place::Host), Context::REQUEST)
+            | (Some(Place::Status), Context::RESPONSE)
+    );
     let several = matches!(whole, Some(Place::Header(_) | Place::Query(_) | Place::Cookie(_)));
     let word = r.row.word;
     match whole {
@@ -129,10 +129,16 @@ fn place(r: &mut Reader, verb: AssignVerb, context: Context) -> Option<Spanned<P
             let first = text.split('.').next().unwrap_or(text);
             let help = match nearest(first, places.iter().copied()) {
                 Some(near) if near != first => format!("did you mean `{}`?", text.replacen(first, near, 1)),
-                _ if !text.contains('.') && !places.contains(&text) && text.contains('-') => format!("did you mean `header.{text}`?"),
+                _ if !text.contains('.') && !places.contains(&text) && text.contains('-') => {
+                    format!("did you mean `header.{text}`?")
+                }
                 _ => format!("what can be written here: {list}"),
             };
-            r.fail(Diagnostic::new(Code::E0210, span, format!("`{text}` cannot be written here")).label("not a place").help(help));
+            r.fail(
+                Diagnostic::new(Code::E0210, span, format!("`{text}` cannot be written here"))
+                    .label("not a place")
+                    .help(help),
+            );
             None
         }
     }

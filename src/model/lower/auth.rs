@@ -54,7 +54,9 @@ fn kind(r: &mut Reader) -> AuthKind {
     {
         r.cursor.next();
         match row.word {
-            "jwt" => return AuthKind::Jwt { issuer: None, audience: None, algorithms: Vec::new(), leeway: None, keys: None },
+            "jwt" => {
+                return AuthKind::Jwt { issuer: None, audience: None, algorithms: Vec::new(), leeway: None, keys: None };
+            }
             "api-key" => return AuthKind::ApiKey { keys: None },
             _ => r.unsupported(*span, &format!("`{word}`")),
         }
@@ -102,7 +104,10 @@ fn algorithm_names(r: &mut Reader) -> Vec<Name> {
     let mut names = Vec::new();
     loop {
         if let Some(Item { kind: ItemKind::Str(_), .. }) = r.cursor.peek() {
-            r.expected_with("the name of an algorithm", Some("algorithms stand without quotes: `algorithms RS256, ES256`".to_owned()));
+            r.expected_with(
+                "the name of an algorithm",
+                Some("algorithms stand without quotes: `algorithms RS256, ES256`".to_owned()),
+            );
         }
         let Some(name) = r.reference("the name of an algorithm, such as `RS256`") else { break };
         names.push(name);
@@ -196,7 +201,7 @@ fn named_keys<'t>(r: &mut Reader<'t, '_>, block: &'t Block) -> Vec<(Name, crate:
 }
 
 /// The fields of value braces: at line breaks, `;` and commas.
-pub(super) fn entries<'t>(block: &'t Block) -> impl Iterator<Item = (&'t [Item], Span)> {
+fn entries(block: &Block) -> impl Iterator<Item = (&[Item], Span)> {
     block.statements().filter(|s| !s.damaged).flat_map(|s| {
         let parts = Cursor::new(&s.items, s.span).split_commas();
         parts.filter(|items| !items.is_empty()).map(|items| {
@@ -209,7 +214,9 @@ pub(super) fn entries<'t>(block: &'t Block) -> impl Iterator<Item = (&'t [Item],
 /// `NAME:` at the beginning of an entry; what follows begins at the third item.
 fn field<'t>(r: &mut Reader, items: &'t [Item], whole: Span) -> Option<(&'t str, Span)> {
     match items {
-        [Item { kind: ItemKind::Name(name), span, .. }, Item { kind: ItemKind::Op(op), .. }, ..] if op == ":" => Some((name.as_str(), *span)),
+        [Item { kind: ItemKind::Name(name), span, .. }, Item { kind: ItemKind::Op(op), .. }, ..] if op == ":" => {
+            Some((name.as_str(), *span))
+        }
         [Item { kind: ItemKind::Name(name), span, .. }, ..] => {
             r.fail(
                 Diagnostic::new(Code::E0204, span.after(), format!("expected `:` after `{name}`"))
@@ -242,7 +249,9 @@ fn from(r: &mut Reader, query: bool) -> Option<Spanned<CredentialPlace>> {
         Some(("query", name)) if query => CredentialPlace::Query(name.into()),
         other => {
             let help = match other {
-                Some(("query", _)) => "a token in the query ends up in logs and histories: take it from a header or cookie".to_owned(),
+                Some(("query", _)) => {
+                    "a token in the query ends up in logs and histories: take it from a header or cookie".to_owned()
+                }
                 _ => format!("write `from header.{}`", text.rsplit('.').next().unwrap_or(text)),
             };
             r.fail(
@@ -290,15 +299,19 @@ fn claim_path(r: &mut Reader) -> Vec<SmolStr> {
     let mut path = Vec::new();
     loop {
         match r.cursor.peek() {
-            Some(Item { kind: ItemKind::Name(name), .. }) if path.is_empty() => path.extend(name.split('.').map(SmolStr::new)),
-            Some(Item { kind: ItemKind::List(items), spaced, .. }) if path.is_empty() || !spaced => match items.as_slice() {
-                [Item { kind: ItemKind::Str(parts), .. }] => match parts.as_slice() {
-                    [StrPart::Text(text, _)] => path.push(text.clone()),
+            Some(Item { kind: ItemKind::Name(name), .. }) if path.is_empty() => {
+                path.extend(name.split('.').map(SmolStr::new))
+            }
+            Some(Item { kind: ItemKind::List(items), spaced, .. }) if path.is_empty() || !spaced => {
+                match items.as_slice() {
+                    [Item { kind: ItemKind::Str(parts), .. }] => match parts.as_slice() {
+                        [StrPart::Text(text, _)] => path.push(text.clone()),
+                        _ => break,
+                    },
+                    [Item { kind: ItemKind::Raw(text), .. }] => path.push(text.clone()),
                     _ => break,
-                },
-                [Item { kind: ItemKind::Raw(text), .. }] => path.push(text.clone()),
-                _ => break,
-            },
+                }
+            }
             _ => break,
         }
         r.cursor.next();
@@ -306,7 +319,10 @@ fn claim_path(r: &mut Reader) -> Vec<SmolStr> {
     if path.is_empty() {
         r.expected_with(
             "where the claim stands",
-            Some("a path is written `from realm_access.roles`, an odd name `from [\"https://shop.example/tier\"]`".to_owned()),
+            Some(
+                "a path is written `from realm_access.roles`, an odd name `from [\"https://shop.example/tier\"]`"
+                    .to_owned(),
+            ),
         );
     }
     path

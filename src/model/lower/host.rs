@@ -21,7 +21,9 @@ pub(super) fn hosts(r: &mut Reader) -> Vec<HostPattern> {
 fn host(r: &mut Reader) -> Option<HostPattern> {
     let span = r.cursor.span();
     let text: SmolStr = match r.cursor.peek().map(|i| &i.kind) {
-        Some(ItemKind::Name(text) | ItemKind::Number(text) | ItemKind::Host(text) | ItemKind::Socket6(text)) => text.clone(),
+        Some(ItemKind::Name(text) | ItemKind::Number(text) | ItemKind::Host(text) | ItemKind::Socket6(text)) => {
+            text.clone()
+        }
         Some(ItemKind::Raw(text)) => text.clone(),
         Some(ItemKind::Str(parts)) => match parts.as_slice() {
             [StrPart::Text(text, _)] => text.clone(),
@@ -30,13 +32,20 @@ fn host(r: &mut Reader) -> Option<HostPattern> {
         Some(ItemKind::List(items)) => match items.as_slice() {
             [Item { kind: ItemKind::Ip6(ip), .. }] => SmolStr::new(format!("[{ip}]")),
             _ => {
-                r.expected_with("a host", Some("hosts stand without brackets, at commas: `host a.example.com, b.example.com`".to_owned()));
+                r.expected_with(
+                    "a host",
+                    Some("hosts stand without brackets, at commas: `host a.example.com, b.example.com`".to_owned()),
+                );
                 return None;
             }
         },
         Some(ItemKind::Ip6(ip)) => {
             let help = format!("write `[{ip}]`");
-            r.fail(Diagnostic::new(Code::E0510, span, "an IPv6 address stands in brackets").label("without brackets").help(help));
+            r.fail(
+                Diagnostic::new(Code::E0510, span, "an IPv6 address stands in brackets")
+                    .label("without brackets")
+                    .help(help),
+            );
             return None;
         }
         Some(ItemKind::Url(_)) => {
@@ -103,7 +112,9 @@ fn read(r: &mut Reader, text: &str, span: Span) -> Option<HostPattern> {
         return match address[1..end.max(2) - 1].parse::<std::net::Ipv6Addr>() {
             Ok(ip) => Some(HostPattern { head: HostHead::Exact, suffix: format!("[{ip}]").into(), span }),
             Err(_) => {
-                r.fail(Diagnostic::new(Code::E0510, span, format!("`{text}` is no IPv6 address")).label("not an address"));
+                r.fail(
+                    Diagnostic::new(Code::E0510, span, format!("`{text}` is no IPv6 address")).label("not an address"),
+                );
                 None
             }
         };

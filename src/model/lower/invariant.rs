@@ -51,7 +51,9 @@ fn title(r: &mut Reader) -> Spanned<SmolStr> {
         }
         None => {
             let help = match r.cursor.peek() {
-                Some(Item { kind: ItemKind::Name(_), .. }) => "the title stands in quotes: `invariant \"every write is authenticated\" { … }`",
+                Some(Item { kind: ItemKind::Name(_), .. }) => {
+                    "the title stands in quotes: `invariant \"every write is authenticated\" { … }`"
+                }
                 _ => "say in quotes what must hold: `invariant \"every write is authenticated\" { … }`",
             };
             r.expected_with("a title in quotes", Some(help.to_owned()));

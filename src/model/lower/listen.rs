@@ -17,9 +17,10 @@ pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
         {
             None
         }
-        (Some(ItemKind::Name(_)), Some(ItemKind::Name(_) | ItemKind::Op(_) | ItemKind::Number(_) | ItemKind::Socket6(_))) => {
-            r.declared("a listener")
-        }
+        (
+            Some(ItemKind::Name(_)),
+            Some(ItemKind::Name(_) | ItemKind::Op(_) | ItemKind::Number(_) | ItemKind::Socket6(_)),
+        ) => r.declared("a listener"),
         _ => None,
     };
     let supported = scheme(r);

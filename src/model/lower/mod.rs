@@ -24,7 +24,6 @@ mod timeouts;
 mod unbalanced;
 mod upstream;
 
-
 use super::ast::{Program, Scope, Spanned};
 use super::statements::Context;
 use crate::diagnostic::Diagnostics;

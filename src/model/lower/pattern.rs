@@ -108,7 +108,9 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
             _ => {
                 let span = self.pattern.span;
                 self.r.fail(
-                    Diagnostic::new(Code::E0501, span, "a pattern begins with `/`").label("expected a `/` at its beginning").help("write `\"/…\"`"),
+                    Diagnostic::new(Code::E0501, span, "a pattern begins with `/`")
+                        .label("expected a `/` at its beginning")
+                        .help("write `\"/…\"`"),
                 );
                 return self.pattern;
             }
@@ -117,7 +119,11 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
             match part {
                 StrPart::Text(text, span) => self.text(text, *span, false),
                 StrPart::Hole(items, span) => {
-                    let dots = items.iter().rev().take_while(|i| matches!(&i.kind, ItemKind::Op(o) if o.starts_with('.'))).count();
+                    let dots = items
+                        .iter()
+                        .rev()
+                        .take_while(|i| matches!(&i.kind, ItemKind::Op(o) if o.starts_with('.')))
+                        .count();
                     self.hole(dots > 0, &items[..items.len() - dots], *span);
                 }
             }
@@ -158,7 +164,8 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
         }
         let segment = &mut self.segment;
         segment.span = Some(segment.span.map_or(span, |s| s.to(span)));
-        let into = if segment.param.is_some() || segment.rest.is_some() { &mut segment.after } else { &mut segment.before };
+        let into =
+            if segment.param.is_some() || segment.rest.is_some() { &mut segment.after } else { &mut segment.before };
         into.push_str(text);
     }
 
@@ -169,7 +176,8 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                 Some(ItemKind::Op(op)) if op == "*" => "the rest of a path is written `{rest...}`",
                 _ => "a parameter is written `{name}`, `{name: int}` or `{rest...}`",
             };
-            self.r.fail(Diagnostic::new(Code::E0505, span, "a parameter has a name").label("expected a name").help(help));
+            self.r
+                .fail(Diagnostic::new(Code::E0505, span, "a parameter has a name").label("expected a name").help(help));
             return;
         };
         self.r.check_declared(name, *at, "a parameter");
@@ -177,10 +185,14 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
         let first = self.names().find(|n| n.text == name.text).map(|n| n.span);
         if let Some(first) = first {
             self.r.fail(
-                Diagnostic::new(Code::E0507, name.span, format!("the parameter `{}` stands twice in one pattern", name.text))
-                    .label("again here")
-                    .also(first, "first here")
-                    .help(format!("give one of them another name, such as `{}-2`", name.text)),
+                Diagnostic::new(
+                    Code::E0507,
+                    name.span,
+                    format!("the parameter `{}` stands twice in one pattern", name.text),
+                )
+                .label("again here")
+                .also(first, "first here")
+                .help(format!("give one of them another name, such as `{}-2`", name.text)),
             );
         }
         if self.segment.param.is_some() || self.segment.rest.is_some() {
@@ -194,10 +206,11 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
         if rest {
             if items.len() > 1 {
                 let span = items[1].span.to(items[items.len() - 1].span);
-                self.r.fail(Diagnostic::new(Code::E0506, span, "the rest of a path has no type").label("superfluous").help(format!(
-                    "write `{{{}...}}`",
-                    name.text
-                )));
+                self.r.fail(
+                    Diagnostic::new(Code::E0506, span, "the rest of a path has no type")
+                        .label("superfluous")
+                        .help(format!("write `{{{}...}}`", name.text)),
+                );
             }
             self.segment.rest = Some(name);
             return;
@@ -238,7 +251,9 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                     _ => "a parameter is `int`, `uint`, `uuid`, `date`, `string` or `matches r\"…\"`".to_owned(),
                 };
                 self.r.fail(
-                    Diagnostic::new(Code::E0508, *span, format!("a parameter cannot be of type `{word}`")).label("unknown here").help(help),
+                    Diagnostic::new(Code::E0508, *span, format!("a parameter cannot be of type `{word}`"))
+                        .label("unknown here")
+                        .help(help),
                 );
                 ParamType::String
             }
@@ -248,16 +263,22 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                     [StrPart::Text(text, _)] => self.regex(text, expression.span),
                     _ => {
                         self.r.fail(
-                            Diagnostic::new(Code::E0509, expression.span, "a regular expression has no `{…}` to fill in")
-                                .label("braces fill in values here")
-                                .help("write it as a raw string, in which braces are braces: `r\"…\"`"),
+                            Diagnostic::new(
+                                Code::E0509,
+                                expression.span,
+                                "a regular expression has no `{…}` to fill in",
+                            )
+                            .label("braces fill in values here")
+                            .help("write it as a raw string, in which braces are braces: `r\"…\"`"),
                         );
                         ParamType::String
                     }
                 },
                 _ => self.no_regex(expression.span),
             },
-            [Item { kind: ItemKind::Name(word), .. }, first, .., last] if word == "matches" => self.no_regex(first.span.to(last.span)),
+            [Item { kind: ItemKind::Name(word), .. }, first, .., last] if word == "matches" => {
+                self.no_regex(first.span.to(last.span))
+            }
             _ => {
                 let span = items.first().map_or(hole, |i| i.span);
                 self.r.fail(
@@ -361,10 +382,16 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                 return;
             }
             "*" | "**" => Some("the rest of a path is written `{rest...}`, one segment `{name}`".to_owned()),
-            _ => literal.strip_prefix(':').filter(|n| !n.is_empty()).map(|n| format!("a parameter is written `{{{n}}}`")),
+            _ => {
+                literal.strip_prefix(':').filter(|n| !n.is_empty()).map(|n| format!("a parameter is written `{{{n}}}`"))
+            }
         };
         if let Some(help) = foreign {
-            self.r.fail(Diagnostic::new(Code::E0517, span, format!("`{literal}` is not a parameter here")).label("plain text").help(help));
+            self.r.fail(
+                Diagnostic::new(Code::E0517, span, format!("`{literal}` is not a parameter here"))
+                    .label("plain text")
+                    .help(help),
+            );
         }
     }
 

@@ -238,7 +238,8 @@ impl<'t, 'd> Reader<'t, 'd> {
         let unquoted = match self.cursor.peek().map(|i| &i.kind) {
             Some(ItemKind::Path(_)) => true,
             Some(ItemKind::Name(n)) => {
-                n.contains('.') || matches!(self.cursor.peek_at(1), Some(Item { kind: ItemKind::Path(_), spaced: false, .. }))
+                n.contains('.')
+                    || matches!(self.cursor.peek_at(1), Some(Item { kind: ItemKind::Path(_), spaced: false, .. }))
             }
             _ => false,
         };
@@ -279,12 +280,18 @@ impl<'t, 'd> Reader<'t, 'd> {
     pub(super) fn check_declared(&mut self, text: &str, span: Span, what: &str) {
         const RESERVED: [&str; 8] = ["none", "any", "respond", "redirect", "compose", "files", "optional", "when"];
         let (message, help) = if text.contains(['.', ':']) {
-            (format!("`{text}` cannot be the name of {what}"), format!("names have no dots and colons: `{}`", text.replace(['.', ':'], "-")))
+            (
+                format!("`{text}` cannot be the name of {what}"),
+                format!("names have no dots and colons: `{}`", text.replace(['.', ':'], "-")),
+            )
         } else if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
             let lower = text.trim_start_matches('_').to_ascii_lowercase().replace('_', "-");
             (format!("the name of {what} begins in lower case"), format!("write `{lower}`"))
         } else if RESERVED.contains(&text) {
-            (format!("`{text}` is reserved and cannot be the name of {what}"), format!("choose another name, such as `{text}-1`"))
+            (
+                format!("`{text}` is reserved and cannot be the name of {what}"),
+                format!("choose another name, such as `{text}-1`"),
+            )
         } else {
             return;
         };
@@ -346,9 +353,9 @@ impl<'t, 'd> Reader<'t, 'd> {
         };
         let alike = self.cursor.previous().is_some_and(|p| discriminant(&p.kind) == discriminant(&item.kind));
         match &item.kind {
-            _ if alike && self.row.arguments.contains(", …") && !matches!(item.kind, ItemKind::Name(_)) => {
-                Some(format!("put a comma before {}", plain(item).map_or_else(|| "it".to_owned(), |t| format!("`{t}`"))))
-            }
+            _ if alike && self.row.arguments.contains(", …") && !matches!(item.kind, ItemKind::Name(_)) => Some(
+                format!("put a comma before {}", plain(item).map_or_else(|| "it".to_owned(), |t| format!("`{t}`"))),
+            ),
             ItemKind::Name(name) => {
                 if self.row.argument_words().any(|w| w == name) {
                     let comma = self.row.arguments.contains(&format!(", {name} "));
@@ -364,14 +371,20 @@ impl<'t, 'd> Reader<'t, 'd> {
                     return Some(format!("`report-only` stands right behind `{word}`"));
                 }
                 if statements::find(name, self.context).is_some() {
-                    return Some(format!("a new statement begins on a line of its own, or after `;`: put `{name}` there"));
+                    return Some(format!(
+                        "a new statement begins on a line of its own, or after `;`: put `{name}` there"
+                    ));
                 }
                 nearest(name, self.row.argument_words()).map(|near| format!("did you mean `{near}`?")).or_else(form)
             }
             ItemKind::Braces(_) => Some(format!("`{word}` takes no block here")),
-            ItemKind::Op(op) if op == "=" => Some("`=` belongs to assignments: `set header.x-user = caller.id`, `let NAME = VALUE`".to_owned()),
+            ItemKind::Op(op) if op == "=" => {
+                Some("`=` belongs to assignments: `set header.x-user = caller.id`, `let NAME = VALUE`".to_owned())
+            }
             ItemKind::Op(op) if op == "," && word == "require" => Some("conditions are joined by `and`".to_owned()),
-            ItemKind::Op(op) if op == "," => Some(format!("`{word}` takes no further part here: `{word} {}`", self.row.arguments)),
+            ItemKind::Op(op) if op == "," => {
+                Some(format!("`{word}` takes no further part here: `{word} {}`", self.row.arguments))
+            }
             ItemKind::Op(op) if op == "->" => Some("only a route has a target".to_owned()),
             _ => form(),
         }
@@ -399,7 +412,7 @@ pub(super) fn settings<'t>(
                 None => seen.push((word, span)),
             }
         }
-        if !(reader.failed && !stmt.damaged) {
+        if !reader.failed || stmt.damaged {
             setting(&mut reader);
             reader.end();
         }
@@ -432,7 +445,9 @@ fn no_word(stmt: &Stmt, context: Context) -> Box<Diagnostic> {
     let span = stmt.items.first().map_or(stmt.span, |i| i.span);
     let found = stmt.items.first().map_or_else(|| "nothing".to_owned(), describe);
     let help = match stmt.items.first().map(|i| &i.kind) {
-        Some(ItemKind::Braces(_)) => "a block belongs to the statement before it: its `{` stands on the same line".to_owned(),
+        Some(ItemKind::Braces(_)) => {
+            "a block belongs to the statement before it: its `{` stands on the same line".to_owned()
+        }
         Some(ItemKind::Path(_)) => "a route begins with `route`: `route GET /path -> NAME`".to_owned(),
         _ => format!("{} there may be {}", context.phrase(), listed(&statements::words(context).collect::<Vec<_>>())),
     };
@@ -451,7 +466,9 @@ fn unknown(word: &str, span: Span, rest: &Cursor, context: Context) -> Box<Diagn
             Some(foreign) if !(places.contains(Context::TOP) || places.contains(Context::API)) => foreign.to_owned(),
             _ => format!("it may stand {}", places.phrase()),
         };
-        return Diagnostic::new(Code::E0202, span, format!("`{word}` may not stand {here}")).label("not here").help(help);
+        return Diagnostic::new(Code::E0202, span, format!("`{word}` may not stand {here}"))
+            .label("not here")
+            .help(help);
     }
     let help = if let Some(near) = statements::suggest(word, context) {
         format!("did you mean `{near}`?")
@@ -483,7 +500,12 @@ pub(super) fn listed(words: &[&str]) -> String {
 /// What an item is, for "found …".
 pub(super) fn describe(item: &Item) -> String {
     match &item.kind {
-        ItemKind::Name(t) | ItemKind::Number(t) | ItemKind::Host(t) | ItemKind::Socket6(t) | ItemKind::Ip6(t) | ItemKind::Op(t) => {
+        ItemKind::Name(t)
+        | ItemKind::Number(t)
+        | ItemKind::Host(t)
+        | ItemKind::Socket6(t)
+        | ItemKind::Ip6(t)
+        | ItemKind::Op(t) => {
             format!("`{t}`")
         }
         ItemKind::Str(_) | ItemKind::Raw(_) => "a string".to_owned(),
@@ -499,9 +521,12 @@ pub(super) fn describe(item: &Item) -> String {
 /// The text of an item that has no parts, as it would be written.
 pub(super) fn plain(item: &Item) -> Option<String> {
     match &item.kind {
-        ItemKind::Name(t) | ItemKind::Number(t) | ItemKind::Host(t) | ItemKind::Socket6(t) | ItemKind::Ip6(t) | ItemKind::Op(t) => {
-            Some(t.to_string())
-        }
+        ItemKind::Name(t)
+        | ItemKind::Number(t)
+        | ItemKind::Host(t)
+        | ItemKind::Socket6(t)
+        | ItemKind::Ip6(t)
+        | ItemKind::Op(t) => Some(t.to_string()),
         ItemKind::Str(parts) => match parts.as_slice() {
             [StrPart::Text(t, _)] => Some(format!("\"{t}\"")),
             _ => None,

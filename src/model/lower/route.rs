@@ -74,7 +74,9 @@ fn methods(r: &mut Reader) -> Vec<Spanned<Method>> {
     if let Some(any) = r.word("ANY") {
         if r.cursor.at_op(",") {
             r.fail(
-                Diagnostic::new(Code::E0516, any, "`ANY` stands alone").label("beside other methods").help("write `ANY`, or the methods without it"),
+                Diagnostic::new(Code::E0516, any, "`ANY` stands alone")
+                    .label("beside other methods")
+                    .help("write `ANY`, or the methods without it"),
             );
             while r.cursor.op(",").is_some() {
                 r.cursor.name();
@@ -144,21 +146,31 @@ pub(super) fn method(r: &mut Reader) -> Option<Spanned<Method>> {
     }
     r.cursor.next();
     if word == "ANY" {
-        r.fail(Diagnostic::new(Code::E0516, span, "`ANY` stands alone").label("beside other methods").help("write `ANY`, or the methods without it"));
+        r.fail(
+            Diagnostic::new(Code::E0516, span, "`ANY` stands alone")
+                .label("beside other methods")
+                .help("write `ANY`, or the methods without it"),
+        );
         return None;
     }
     if !METHODS.contains(&word)
         && let Some(near) = nearest(word, METHODS)
     {
         r.fail(
-            Diagnostic::new(Code::E0516, span, format!("`{word}` is no method that clients send")).label("unknown").help(format!("did you mean `{near}`?")),
+            Diagnostic::new(Code::E0516, span, format!("`{word}` is no method that clients send"))
+                .label("unknown")
+                .help(format!("did you mean `{near}`?")),
         );
         return None;
     }
     match Method::from_bytes(word.as_bytes()) {
         Ok(value) => Some(Spanned { value, span }),
         Err(_) => {
-            r.fail(Diagnostic::new(Code::E0516, span, format!("`{word}` is no method")).label("unknown").help(format!("known are {}", listed(&METHODS))));
+            r.fail(
+                Diagnostic::new(Code::E0516, span, format!("`{word}` is no method"))
+                    .label("unknown")
+                    .help(format!("known are {}", listed(&METHODS))),
+            );
             None
         }
     }
@@ -169,7 +181,9 @@ fn no_arrow(r: &mut Reader) {
     let help = match r.cursor.peek().map(|i| &i.kind) {
         Some(ItemKind::Name(name)) => format!("write `-> {name}`"),
         Some(ItemKind::Url(_)) => "write `-> http://…`".to_owned(),
-        Some(ItemKind::Op(op)) if matches!(op.as_str(), "=" | ":" | "-" | ">") => "the arrow is written `->`".to_owned(),
+        Some(ItemKind::Op(op)) if matches!(op.as_str(), "=" | ":" | "-" | ">") => {
+            "the arrow is written `->`".to_owned()
+        }
         _ => "say where the requests go: `-> NAME`, `-> http://localhost:3000`, `-> respond 404`".to_owned(),
     };
     r.fail(Diagnostic::new(Code::E0514, span, "expected `->` and a target").label("expected `->`").help(help));

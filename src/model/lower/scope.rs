@@ -12,7 +12,12 @@ use smol_str::SmolStr;
 impl Lowering<'_> {
     /// Lowers statements: routes, scopes and policy statements into `scope`, everything else into the program. True if
     /// something went into the scope.
-    pub(super) fn entries<'t>(&mut self, statements: impl Iterator<Item = &'t Stmt>, scope: &mut Scope, context: Context) -> bool {
+    pub(super) fn entries<'t>(
+        &mut self,
+        statements: impl Iterator<Item = &'t Stmt>,
+        scope: &mut Scope,
+        context: Context,
+    ) -> bool {
         let mut placed = false;
         let mut seen: Vec<(&'static str, Span)> = Vec::new();
         for stmt in statements {
@@ -114,7 +119,8 @@ fn declares(r: &Reader) -> bool {
 
 /// `api NAME [PREFIX] {`, `group [PREFIX] {`.
 fn head<'t>(r: &mut Reader<'t, '_>, api: bool) -> (Scope, Option<&'t Block>) {
-    let mut scope = Scope { kind: if api { ScopeKind::Api } else { ScopeKind::Group }, docs: r.docs(), ..Scope::default() };
+    let mut scope =
+        Scope { kind: if api { ScopeKind::Api } else { ScopeKind::Group }, docs: r.docs(), ..Scope::default() };
     if api {
         scope.name = r.declared("an api");
     } else if matches!(r.cursor.peek().map(|i| &i.kind), Some(ItemKind::Name(_)))
@@ -142,7 +148,10 @@ fn setting(r: &mut Reader, scope: &mut Scope) -> bool {
             if let Some(ItemKind::Op(op)) = r.cursor.peek().map(|i| &i.kind)
                 && op.starts_with(':')
             {
-                r.expected_with("the name of a listener", Some(format!("declare it at top level, `listen NAME http {op}`, and name it here")));
+                r.expected_with(
+                    "the name of a listener",
+                    Some(format!("declare it at top level, `listen NAME http {op}`, and name it here")),
+                );
             }
             scope.listen.extend(r.reference("the name of a listener"));
             if r.failed || r.cursor.op(",").is_none() {
@@ -163,7 +172,8 @@ fn setting(r: &mut Reader, scope: &mut Scope) -> bool {
             }
         }
         "trailing-slash" => {
-            scope.trailing_slash = r.one_of(&[("redirect", TrailingSlash::Redirect), ("ignore", TrailingSlash::Ignore)]);
+            scope.trailing_slash =
+                r.one_of(&[("redirect", TrailingSlash::Redirect), ("ignore", TrailingSlash::Ignore)]);
         }
         _ => return false,
     }
@@ -191,7 +201,10 @@ fn path(r: &mut Reader) -> Option<Spanned<SmolStr>> {
             [StrPart::Text(text, _)] => text.clone(),
             [] => SmolStr::default(),
             _ => {
-                r.expected_with("a file name", Some("imports are read before anything has a value: write the name out".to_owned()));
+                r.expected_with(
+                    "a file name",
+                    Some("imports are read before anything has a value: write the name out".to_owned()),
+                );
                 return None;
             }
         },

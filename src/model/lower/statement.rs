@@ -140,19 +140,21 @@ fn require(r: &mut Reader) -> StatementKind {
 }
 
 fn auth(r: &mut Reader) -> Option<AuthUse> {
-    if r.cursor.at_word("none") && !matches!(r.cursor.peek_at(1), Some(Item { kind: ItemKind::Name(or), .. }) if or == "or") {
+    if r.cursor.at_word("none")
+        && !matches!(r.cursor.peek_at(1), Some(Item { kind: ItemKind::Name(or), .. }) if or == "or")
+    {
         r.cursor.next();
         return Some(AuthUse::None);
     }
     let optional = r.word("optional").is_some();
     let mut names = Vec::new();
-    loop {
-        match r.reference("the name of an auth, or `none`") {
-            Some(name) => names.push(name),
-            None => break,
-        }
+    while let Some(name) = r.reference("the name of an auth, or `none`") {
+        names.push(name);
         if r.cursor.at_op(",") {
-            r.expected_with("`or`", Some("alternatives stand with `or` between them: `auth customer or partner`".to_owned()));
+            r.expected_with(
+                "`or`",
+                Some("alternatives stand with `or` between them: `auth customer or partner`".to_owned()),
+            );
             break;
         }
         if r.cursor.at_word("and") {
@@ -230,7 +232,9 @@ fn on(r: &mut Reader) -> Option<StatementKind> {
 fn failure(r: &mut Reader) -> Option<Name> {
     if let Some(Item { kind: ItemKind::Number(status), .. }) = r.cursor.peek() {
         let help = match FAILURES.iter().find(|(_, s)| status == &s.to_string()) {
-            Some((kind, _)) => format!("the gateway's own failures have names: `{kind}`; an upstream's statuses are `on upstream {status}`"),
+            Some((kind, _)) => format!(
+                "the gateway's own failures have names: `{kind}`; an upstream's statuses are `on upstream {status}`"
+            ),
             None => format!("an upstream's statuses are `on upstream {status}`"),
         };
         r.expected_with("a kind of failure", Some(help));
@@ -246,7 +250,9 @@ fn failure(r: &mut Reader) -> Option<Name> {
             }
         };
         r.fail(
-            Diagnostic::new(Code::E0208, name.span, format!("there is no failure of kind `{}`", name.text)).label("unknown").help(help),
+            Diagnostic::new(Code::E0208, name.span, format!("there is no failure of kind `{}`", name.text))
+                .label("unknown")
+                .help(help),
         );
     }
     Some(name)
@@ -254,7 +260,10 @@ fn failure(r: &mut Reader) -> Option<Name> {
 
 fn answer(r: &mut Reader) -> Option<Respond> {
     if r.cursor.at_op("->") {
-        r.expected_with("`respond`", Some("the answer follows without an arrow: `on error … respond 503 …`".to_owned()));
+        r.expected_with(
+            "`respond`",
+            Some("the answer follows without an arrow: `on error … respond 503 …`".to_owned()),
+        );
         return None;
     }
     let start = r.expect_word("respond")?;

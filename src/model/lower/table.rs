@@ -14,7 +14,16 @@ pub(super) fn table(r: &mut Reader) -> Option<Table> {
         r.expected_with("`:` and a type", Some(format!("a table has a type: `table {}: [cidr]`", name.text)));
         Spanned { value: Type::Error, span: r.cursor.span() }
     };
-    let mut table = Table { name, ty, value: None, file: None, every: None, clear_on_failure: false, docs: r.docs(), span: r.span() };
+    let mut table = Table {
+        name,
+        ty,
+        value: None,
+        file: None,
+        every: None,
+        clear_on_failure: false,
+        docs: r.docs(),
+        span: r.span(),
+    };
     if r.cursor.op("=").is_some() {
         table.value = Some(r.expr("a value"));
     } else if r.word("from").is_some() {

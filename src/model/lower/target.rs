@@ -107,13 +107,17 @@ fn redirect(r: &mut Reader) -> TargetKind {
 fn weighted(r: &mut Reader) -> Option<Weighted> {
     let percent = match (r.cursor.peek().map(|i| &i.kind), r.cursor.peek_at(1).map(|i| &i.kind)) {
         (Some(ItemKind::Number(n)), _) if n.ends_with('%') => Some(r.expr("a percentage")),
-        (Some(ItemKind::Number(n)), Some(ItemKind::Name(_) | ItemKind::Url(_))) if n.bytes().all(|b| b.is_ascii_digit()) => {
+        (Some(ItemKind::Number(n)), Some(ItemKind::Name(_) | ItemKind::Url(_)))
+            if n.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             let help = format!("write `{n}%`");
             r.expected_with("a percentage", Some(help));
             return None;
         }
         (Some(ItemKind::Name(_)), Some(ItemKind::Url(_))) => Some(r.expr("a percentage")),
-        (Some(ItemKind::Name(_)), Some(ItemKind::Name(second))) if !matches!(second.as_str(), "at" | "by" | "when" | "else") && share_follows(r) => {
+        (Some(ItemKind::Name(_)), Some(ItemKind::Name(second)))
+            if !matches!(second.as_str(), "at" | "by" | "when" | "else") && share_follows(r) =>
+        {
             Some(r.expr("a percentage"))
         }
         _ => None,
@@ -131,7 +135,10 @@ fn weighted(r: &mut Reader) -> Option<Weighted> {
         }
         Some(Item { kind: ItemKind::Url(_), .. }) => UpstreamRef::Url(r.expr("a URL")),
         Some(Item { kind: ItemKind::Str(_), .. }) => {
-            r.expected_with("an upstream", Some("names and URLs of upstreams stand without quotes: `-> http://localhost:3000`".to_owned()));
+            r.expected_with(
+                "an upstream",
+                Some("names and URLs of upstreams stand without quotes: `-> http://localhost:3000`".to_owned()),
+            );
             return None;
         }
         Some(Item { kind: ItemKind::Number(n), .. }) if n.len() == 3 && n.bytes().all(|b| b.is_ascii_digit()) => {
@@ -143,7 +150,10 @@ fn weighted(r: &mut Reader) -> Option<Weighted> {
             return None;
         }
         _ => {
-            let words: Vec<&str> = statements::rows().filter(|row| row.supported && row.contexts.contains(Context::TARGET)).map(|row| row.word).collect();
+            let words: Vec<&str> = statements::rows()
+                .filter(|row| row.supported && row.contexts.contains(Context::TARGET))
+                .map(|row| row.word)
+                .collect();
             r.expected_with("a target", Some(format!("a target is an upstream, a URL, {}", listed(&words))));
             return None;
         }

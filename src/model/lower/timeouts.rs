@@ -63,7 +63,10 @@ pub(super) fn retry(r: &mut Reader) -> Retry {
         } else if let Some(at) = r.word("backoff") {
             let from = r.expr("a duration, such as `25ms`");
             if r.cursor.op("..").is_none() {
-                r.expected_with("`..` and the longest pause", Some("a backoff has two ends: `backoff 25ms..1s`".to_owned()));
+                r.expected_with(
+                    "`..` and the longest pause",
+                    Some("a backoff has two ends: `backoff 25ms..1s`".to_owned()),
+                );
             }
             let to = r.expr("a duration, such as `1s`");
             if let Some((first, _)) = retry.backoff.replace((from, to)) {

@@ -17,10 +17,16 @@ pub(super) fn upstream(r: &mut Reader) -> Option<Upstream> {
         Some(Item { kind: ItemKind::Braces(_), .. }) => {}
         None => r.expected("a URL or a block"),
         Some(Item { kind: ItemKind::Op(op), .. }) if op == "=" => {
-            r.expected_with("a URL or a block", Some("an upstream is declared without `=`: `upstream NAME http://host:port`".to_owned()));
+            r.expected_with(
+                "a URL or a block",
+                Some("an upstream is declared without `=`: `upstream NAME http://host:port`".to_owned()),
+            );
         }
         Some(Item { kind: ItemKind::Name(word), .. }) if word == "echo" => {
-            r.expected_with("a URL or a block", Some("the built-in server stands in a block: `upstream NAME { echo }`".to_owned()));
+            r.expected_with(
+                "a URL or a block",
+                Some("the built-in server stands in a block: `upstream NAME { echo }`".to_owned()),
+            );
         }
         Some(_) => {
             let server = server(r);
@@ -44,7 +50,8 @@ fn server(r: &mut Reader) -> Server {
     {
         r.expected_with("a URL", Some(format!("a URL has a scheme: `http://{host}`")));
     }
-    let mut server = Server { url: r.expr("a URL, such as `http://localhost:3000`"), weight: None, backup: false, span: start };
+    let mut server =
+        Server { url: r.expr("a URL, such as `http://localhost:3000`"), weight: None, backup: false, span: start };
     loop {
         if r.word("weight").is_some() && server.weight.is_none() {
             server.weight = Some(r.expr("a number"));

@@ -43,7 +43,12 @@ pub(super) static ROWS: &[Row] = &[
         .example("validate body { sku: string, qty: int }")
         .many()
         .later(),
-    Row::new("cache", C::POLICIES, "[DURATION] {…}|none").phase(Phase::Cache).doc("keeps answers (RFC 9111)").example("cache 60s").many().later(),
+    Row::new("cache", C::POLICIES, "[DURATION] {…}|none")
+        .phase(Phase::Cache)
+        .doc("keeps answers (RFC 9111)")
+        .example("cache 60s")
+        .many()
+        .later(),
     Row::new("request", C::POLICIES, "{ set|add|remove … }")
         .phase(Phase::Request)
         .doc("changes the request before it is sent on")
@@ -54,18 +59,32 @@ pub(super) static ROWS: &[Row] = &[
         .doc("how long the exchange, the first byte, and a pause may take")
         .example("timeout total 5s, response 2s")
         .many(),
-    Row::new("retry", C::POLICIES, "INT on connect|reset|timeout|STATUS, … [budget PERCENT] [backoff DURATION..DURATION]|none")
+    Row::new(
+        "retry",
+        C::POLICIES,
+        "INT on connect|reset|timeout|STATUS, … [budget PERCENT] [backoff DURATION..DURATION]|none",
+    )
+    .phase(Phase::Target)
+    .doc("what is tried again, how often")
+    .example("retry 2 on connect, 503 budget 20% backoff 25ms..1s")
+    .many(),
+    Row::new("mirror", C::POLICIES, "PERCENT to NAME")
         .phase(Phase::Target)
-        .doc("what is tried again, how often")
-        .example("retry 2 on connect, 503 budget 20% backoff 25ms..1s")
-        .many(),
-    Row::new("mirror", C::POLICIES, "PERCENT to NAME").phase(Phase::Target).doc("sends a copy elsewhere").example("mirror 5% to shadow").many().later(),
+        .doc("sends a copy elsewhere")
+        .example("mirror 5% to shadow")
+        .many()
+        .later(),
     Row::new("response", C::POLICIES, "{ set|add|remove … }")
         .phase(Phase::Response)
         .doc("changes every answer, refusals included")
         .example("response { set header.x-frame-options = \"DENY\"; remove header.server }")
         .many(),
-    Row::new("compress", C::POLICIES, "…").phase(Phase::Response).doc("compresses answers").example("compress").many().later(),
+    Row::new("compress", C::POLICIES, "…")
+        .phase(Phase::Response)
+        .doc("compresses answers")
+        .example("compress")
+        .many()
+        .later(),
     Row::new("on", C::POLICIES, "error [KIND, …] respond STATUS …|upstream STATUS, … respond STATUS …")
         .phase(Phase::Response)
         .doc("answers in place of the gateway's failures, or of an upstream's statuses")

@@ -10,9 +10,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("max", C::LISTEN, "connections INT")
         .doc("how many connections may be open at once")
         .example("max connections 10_000"),
-    Row::new("header", C::LISTEN, "max SIZE")
-        .doc("how large the head of a request may be")
-        .example("header max 32KiB"),
+    Row::new("header", C::LISTEN, "max SIZE").doc("how large the head of a request may be").example("header max 32KiB"),
     Row::new("timeout", C::LISTEN, "header DURATION, idle DURATION")
         .doc("how long a head may take, and how long a connection may rest")
         .example("timeout header 10s, idle 1m"),
@@ -27,8 +25,14 @@ pub(super) static ROWS: &[Row] = &[
         .example("client-certificates required { ca \"ca.pem\" }")
         .later(),
     Row::new("tls", C::LISTEN, "min 1.2|1.3").doc("the oldest TLS that is spoken").example("tls min 1.3").later(),
-    Row::new("protocols", C::LISTEN, "h1, h2, h2c").doc("which versions of HTTP are spoken").example("protocols h1, h2").later(),
-    Row::new("proxy-protocol", C::LISTEN, "").doc("expects the PROXY protocol before each connection").example("proxy-protocol").later(),
+    Row::new("protocols", C::LISTEN, "h1, h2, h2c")
+        .doc("which versions of HTTP are spoken")
+        .example("protocols h1, h2")
+        .later(),
+    Row::new("proxy-protocol", C::LISTEN, "")
+        .doc("expects the PROXY protocol before each connection")
+        .example("proxy-protocol")
+        .later(),
     // upstream
     Row::new("server", C::UPSTREAM, "URL [weight INT] [backup]")
         .doc("one server; each address that its name has is used")
@@ -46,9 +50,13 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("timeout", C::UPSTREAM, "connect DURATION, response DURATION, idle DURATION")
         .doc("how long connecting, the first byte, and a pause may take")
         .example("timeout connect 500ms, response 2s"),
-    Row::new("retry", C::UPSTREAM, "INT on connect|reset|timeout|STATUS, … [budget PERCENT] [backoff DURATION..DURATION]")
-        .doc("what is tried again, how often")
-        .example("retry 1 on connect, 503 budget 20%"),
+    Row::new(
+        "retry",
+        C::UPSTREAM,
+        "INT on connect|reset|timeout|STATUS, … [budget PERCENT] [backoff DURATION..DURATION]",
+    )
+    .doc("what is tried again, how often")
+    .example("retry 1 on connect, 503 budget 20%"),
     Row::new("limit", C::UPSTREAM, "RATE|INT [burst INT|fixed|concurrent] [by KEY]")
         .doc("how much the upstream is asked")
         .example("limit 500/s")
@@ -56,7 +64,9 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("max", C::UPSTREAM, "requests INT [pending INT]")
         .doc("how many requests may be in flight, and how many may wait")
         .example("max requests 200 pending 50"),
-    Row::new("tls", C::UPSTREAM, "{…}").doc("how https to the servers is spoken").example("tls { ca \"internal-ca.pem\" }"),
+    Row::new("tls", C::UPSTREAM, "{…}")
+        .doc("how https to the servers is spoken")
+        .example("tls { ca \"internal-ca.pem\" }"),
     Row::new("host", C::UPSTREAM, "preserve|\"NAME\"")
         .doc("the Host that servers see: the client's, or this one")
         .example("host preserve"),
@@ -64,20 +74,47 @@ pub(super) static ROWS: &[Row] = &[
         .doc("a header that every request to it carries")
         .example("send header.x-gateway = \"gw\"")
         .many(),
-    Row::new("discover", C::UPSTREAM, "dns NAME:PORT|srv NAME").doc("servers found by DNS").example("discover dns orders.internal:8080").later(),
-    Row::new("sticky", C::UPSTREAM, "cookie NAME").doc("keeps a client at one server").example("sticky cookie shard").later(),
-    Row::new("protocol", C::UPSTREAM, "h1|h2|h2c|auto").doc("the version of HTTP spoken to it").example("protocol h2c").later(),
-    Row::new("health", C::UPSTREAM, "{…}").doc("asks servers whether they are well").example("health { GET /healthz; every 5s }").later(),
-    Row::new("eject", C::UPSTREAM, "after INT failures for DURATION").doc("leaves out servers that fail").example("eject after 5 failures for 30s").later(),
+    Row::new("discover", C::UPSTREAM, "dns NAME:PORT|srv NAME")
+        .doc("servers found by DNS")
+        .example("discover dns orders.internal:8080")
+        .later(),
+    Row::new("sticky", C::UPSTREAM, "cookie NAME")
+        .doc("keeps a client at one server")
+        .example("sticky cookie shard")
+        .later(),
+    Row::new("protocol", C::UPSTREAM, "h1|h2|h2c|auto")
+        .doc("the version of HTTP spoken to it")
+        .example("protocol h2c")
+        .later(),
+    Row::new("health", C::UPSTREAM, "{…}")
+        .doc("asks servers whether they are well")
+        .example("health { GET /healthz; every 5s }")
+        .later(),
+    Row::new("eject", C::UPSTREAM, "after INT failures for DURATION")
+        .doc("leaves out servers that fail")
+        .example("eject after 5 failures for 30s")
+        .later(),
     Row::new("oauth", C::UPSTREAM, "{…}").doc("fetches a token for the upstream").example("oauth { }").later(),
-    Row::new("ca", C::UPSTREAM_TLS, "\"PATH\"").doc("the certificates that are trusted instead of the system's").example("ca \"internal-ca.pem\""),
-    Row::new("certificate", C::UPSTREAM_TLS, "\"PATH\" key \"PATH\"").doc("the gateway's own certificate").example("certificate \"gw.pem\" key \"gw.key\"").later(),
-    Row::new("server-name", C::UPSTREAM_TLS, "\"NAME\"").doc("the name in the TLS handshake").example("server-name \"orders\"").later(),
+    Row::new("ca", C::UPSTREAM_TLS, "\"PATH\"")
+        .doc("the certificates that are trusted instead of the system's")
+        .example("ca \"internal-ca.pem\""),
+    Row::new("certificate", C::UPSTREAM_TLS, "\"PATH\" key \"PATH\"")
+        .doc("the gateway's own certificate")
+        .example("certificate \"gw.pem\" key \"gw.key\"")
+        .later(),
+    Row::new("server-name", C::UPSTREAM_TLS, "\"NAME\"")
+        .doc("the name in the TLS handshake")
+        .example("server-name \"orders\"")
+        .later(),
     // auth
-    Row::new("issuer", C::JWT, "\"TEXT\", …|any").doc("who must have signed").example("issuer \"https://id.example.com/\""),
+    Row::new("issuer", C::JWT, "\"TEXT\", …|any")
+        .doc("who must have signed")
+        .example("issuer \"https://id.example.com/\""),
     Row::new("audience", C::JWT, "\"TEXT\", …|any").doc("whom the token must be for").example("audience \"shop-api\""),
     Row::new("algorithms", C::JWT, "NAME, …").doc("which signatures are accepted").example("algorithms RS256, ES256"),
-    Row::new("jwks", C::JWT, "file \"PATH\"").doc("the issuer's keys, as a JSON Web Key Set").example("jwks file \"keys.json\""),
+    Row::new("jwks", C::JWT, "file \"PATH\"")
+        .doc("the issuer's keys, as a JSON Web Key Set")
+        .example("jwks file \"keys.json\""),
     Row::new("key", C::JWT, "file \"PATH\"").doc("one public key in PEM").example("key file \"public.pem\""),
     Row::new("secret", C::JWT, "EXPR").doc("the shared secret of HS256, HS384 and HS512").example("secret jwt-secret"),
     Row::new("leeway", C::JWT, "DURATION").doc("how far clocks may differ").example("leeway 30s"),
@@ -94,7 +131,9 @@ pub(super) static ROWS: &[Row] = &[
         .doc("sends the credential on to the upstream")
         .example("forward credentials"),
     // api
-    Row::new("host", C::API, "HOST, …").doc("the hosts that the api answers to").example("host api.example.com, *.shop.example"),
+    Row::new("host", C::API, "HOST, …")
+        .doc("the hosts that the api answers to")
+        .example("host api.example.com, *.shop.example"),
     Row::new("listen", C::API, "NAME, …").doc("the listeners that the api stands on").example("listen internal"),
     Row::new("paths", C::API, "allow encoded-slash, empty-segments, semicolon")
         .doc("lets in paths that are refused by default")
@@ -103,17 +142,33 @@ pub(super) static ROWS: &[Row] = &[
         .doc("what becomes of `/orders/` where `/orders` is declared, and the other way round")
         .example("trailing-slash redirect"),
     // cors
-    Row::new("origins", C::CORS, "\"ORIGIN\", …|any").doc("which origins may read answers").example("origins \"https://shop.example\""),
-    Row::new("methods", C::CORS, "METHOD, …").doc("which methods may be used; by default those of the routes").example("methods GET, POST"),
-    Row::new("headers", C::CORS, "\"NAME\", …|any").doc("which request headers may be sent").example("headers \"content-type\""),
-    Row::new("expose", C::CORS, "\"NAME\", …").doc("which response headers scripts may read").example("expose \"x-total\""),
+    Row::new("origins", C::CORS, "\"ORIGIN\", …|any")
+        .doc("which origins may read answers")
+        .example("origins \"https://shop.example\""),
+    Row::new("methods", C::CORS, "METHOD, …")
+        .doc("which methods may be used; by default those of the routes")
+        .example("methods GET, POST"),
+    Row::new("headers", C::CORS, "\"NAME\", …|any")
+        .doc("which request headers may be sent")
+        .example("headers \"content-type\""),
+    Row::new("expose", C::CORS, "\"NAME\", …")
+        .doc("which response headers scripts may read")
+        .example("expose \"x-total\""),
     Row::new("credentials", C::CORS, "").doc("cookies and credentials may come along").example("credentials"),
     Row::new("max-age", C::CORS, "DURATION").doc("how long a preflight's answer may be kept").example("max-age 1h"),
     // request and response
-    Row::new("set", C::REQUEST.or(C::RESPONSE), "PLACE = EXPR").doc("writes, over what is there").example("set header.x-shop = \"1\"").many(),
-    Row::new("add", C::REQUEST.or(C::RESPONSE), "PLACE = EXPR").doc("writes, beside what is there").example("add header.vary = \"accept\"").many(),
+    Row::new("set", C::REQUEST.or(C::RESPONSE), "PLACE = EXPR")
+        .doc("writes, over what is there")
+        .example("set header.x-shop = \"1\"")
+        .many(),
+    Row::new("add", C::REQUEST.or(C::RESPONSE), "PLACE = EXPR")
+        .doc("writes, beside what is there")
+        .example("add header.vary = \"accept\"")
+        .many(),
     Row::new("remove", C::REQUEST.or(C::RESPONSE), "PLACE").doc("takes away").example("remove header.server").many(),
     // invariant
-    Row::new("for", C::INVARIANT, "route [where EXPR]").doc("which routes are looked at").example("for route where route.path != \"/health\""),
+    Row::new("for", C::INVARIANT, "route [where EXPR]")
+        .doc("which routes are looked at")
+        .example("for route where route.path != \"/health\""),
     Row::new("expect", C::INVARIANT, "EXPR").doc("what must hold for each").example("expect route.auth != none"),
 ];

@@ -63,7 +63,8 @@ fn patterns() {
 
 #[test]
 fn hosts() {
-    let Some(Member::Scope(api)) = good("api a { host API.example.com, *.example.com, {tenant}.example.com, 10.0.0.1, [::1] }").root.members.pop()
+    let Some(Member::Scope(api)) =
+        good("api a { host API.example.com, *.example.com, {tenant}.example.com, 10.0.0.1, [::1] }").root.members.pop()
     else {
         panic!()
     };
@@ -93,7 +94,8 @@ fn targets() {
     assert!(matches!(two.to[1].upstream, UpstreamRef::Url(_)));
     let shares = forward("share a, rest b");
     assert!(shares.to.iter().all(|w| matches!(w.percent, Some(Expr { kind: ExprKind::Name(_), .. }))));
-    let TargetKind::Choice { otherwise, .. } = route("route GET /x -> a when caller.id == \"1\" else respond 404 { tag a = 1 }").target.kind
+    let TargetKind::Choice { otherwise, .. } =
+        route("route GET /x -> a when caller.id == \"1\" else respond 404 { tag a = 1 }").target.kind
     else {
         panic!()
     };
@@ -123,7 +125,10 @@ fn scopes() {
          auth none\n group { route GET /a -> a }\n group /b { auth customer; route GET / -> a }\n}",
     );
     let Member::Scope(api) = &program.root.members[0] else { panic!() };
-    assert_eq!((api.kind, api.listen.len(), api.paths.len(), api.statements.len(), api.members.len()), (ScopeKind::Api, 2, 2, 1, 2));
+    assert_eq!(
+        (api.kind, api.listen.len(), api.paths.len(), api.statements.len(), api.members.len()),
+        (ScopeKind::Api, 2, 2, 1, 2)
+    );
     assert_eq!(api.trailing_slash.as_ref().map(|t| t.value), Some(TrailingSlash::Ignore));
     let Member::Scope(group) = &api.members[1] else { panic!() };
     assert!(group.kind == ScopeKind::Group && group.prefix.is_some() && group.members.len() == 1);
@@ -142,7 +147,10 @@ fn upstreams() {
     assert!(matches!(b.balance, Some(Spanned { value: Balance::Hash(_), .. })));
     assert!(b.pool_max.is_some() && b.pool_idle.is_some() && b.max_pending.is_some() && b.tls_ca.is_some());
     let retry = b.retry.as_ref().unwrap();
-    assert_eq!(retry.on.iter().map(|o| o.value).collect::<Vec<_>>(), [RetryOn::Connect, RetryOn::Class(5), RetryOn::Status(503)]);
+    assert_eq!(
+        retry.on.iter().map(|o| o.value).collect::<Vec<_>>(),
+        [RetryOn::Connect, RetryOn::Class(5), RetryOn::Status(503)]
+    );
     assert!(retry.count.is_some() && retry.budget.is_some() && retry.backoff.is_some());
     assert_eq!(b.send[1].place.value, Place::Header("x-b".into()));
     assert!(matches!(b.limits[0].kind, StatementKind::Limit(Limit { kind: LimitKind::Concurrent, .. })));
@@ -163,7 +171,12 @@ fn auths() {
     let claims: Vec<_> = a.claims.iter().map(|c| (c.name.text.as_str(), c.path.join(">"))).collect();
     assert_eq!(
         claims,
-        [("tier", "tier".into()), ("org", "org".into()), ("roles", "realm_access>roles".into()), ("odd", "https://x/odd".into())]
+        [
+            ("tier", "tier".into()),
+            ("org", "org".into()),
+            ("roles", "realm_access>roles".into()),
+            ("odd", "https://x/odd".into())
+        ]
     );
     assert_eq!(a.claims[1].ty.value, Type::Optional(Box::new(Type::String)));
     let AuthKind::ApiKey { keys: Some(Spanned { value: ApiKeys::Named(keys), .. }) } = &b.kind else { panic!() };
@@ -178,12 +191,17 @@ fn other_declarations() {
          trust proxies 10.0.0.0/8, 192.168.0.0/16 using forwarded\npolicy p(a: rate, b: string) { limit a by b }\npolicy q { auth none }\nstate memory\n\
          invariant \"x\" { for route where route.name != \"a\"; expect route.auth != none }",
     );
-    assert!(program.tables[0].clear_on_failure && program.tables[0].every.is_some() && program.tables[1].value.is_some());
+    assert!(
+        program.tables[0].clear_on_failure && program.tables[0].every.is_some() && program.tables[1].value.is_some()
+    );
     assert!(program.listeners[0].redirect_https.as_ref().is_some_and(|r| r.value.is_some()));
     assert_eq!(program.listeners[1].name.as_ref().map(|n| n.text.as_str()), Some("in"));
     assert!(program.listeners[1].timeout_header.is_some() && program.listeners[1].timeout_idle.is_some());
     assert_eq!((program.trust[0].proxies.len(), program.trust[0].using.value), (2, ForwardField::Forwarded));
-    assert_eq!((program.policies[0].parameters.len(), program.policies[1].parameters.len(), program.state.len()), (2, 0, 1));
+    assert_eq!(
+        (program.policies[0].parameters.len(), program.policies[1].parameters.len(), program.state.len()),
+        (2, 0, 1)
+    );
     assert!(program.invariants[0].filter.is_some());
 }
 
@@ -221,7 +239,13 @@ fn policy_statements() {
     assert!(list[0].report_only.is_some());
     assert!(matches!(&list[1].kind, StatementKind::Auth(AuthUse::Required(names)) if names.len() == 2));
     let StatementKind::Cors(Some(cors)) = &list[5].kind else { panic!() };
-    assert!(cors.any_origin.is_some() && cors.methods.len() == 2 && cors.headers.len() == 2 && cors.credentials && list[5].when.is_some());
+    assert!(
+        cors.any_origin.is_some()
+            && cors.methods.len() == 2
+            && cors.headers.len() == 2
+            && cors.credentials
+            && list[5].when.is_some()
+    );
     assert!(matches!(&list[13].kind, StatementKind::OnError { kinds, .. } if kinds.is_empty()));
     assert!(matches!(&list[16].kind, StatementKind::Tag { .. }));
     let StatementKind::Log(Some(fields)) = &list[18].kind else { panic!() };
@@ -235,7 +259,9 @@ fn policy_statements() {
 
 #[test]
 fn a_damaged_declaration_keeps_its_name() {
-    let (program, list) = read("upstream a { sever http://x }\nupstream b localhost:1\nauth c = jwtt { }\nauth d = oidc { }\ntable e\npolicy f(x) { boo }\nlet g");
+    let (program, list) = read(
+        "upstream a { sever http://x }\nupstream b localhost:1\nauth c = jwtt { }\nauth d = oidc { }\ntable e\npolicy f(x) { boo }\nlet g",
+    );
     assert_eq!(list.len(), 8, "{list:#?}");
     assert!(program.upstreams.len() == 2 && program.upstreams.iter().all(|u| u.damaged));
     assert!(program.auths.len() == 2 && program.auths.iter().all(|a| a.damaged));
