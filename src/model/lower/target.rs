@@ -73,6 +73,11 @@ fn kind(r: &mut Reader) -> TargetKind {
                 .help(format!("write `90% a, 10% b`; here `{}% {name}`", 100 / to.len())),
         );
     }
+    // A share that is missing is reported; their sum is not.
+    let several = to.len() > 1;
+    for bare in to.iter_mut().filter(|w| several && w.percent.is_none()) {
+        bare.percent = Some(error(start));
+    }
     let mut forward = Forward { to, at: None, by: None };
     loop {
         if forward.at.is_none() && r.word("at").is_some() {
