@@ -36,7 +36,7 @@ impl<'p> Compiler<'p> {
                     .help("keep one of them"),
             );
         }
-        if u.echo.is_none() && u.servers.is_empty() {
+        if !u.damaged && u.echo.is_none() && u.servers.is_empty() {
             self.d.push(
                 Diagnostic::new(Code::E0702, u.span, format!("the upstream `{name}` has no server"))
                     .label("nothing could answer")

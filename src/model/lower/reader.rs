@@ -186,8 +186,9 @@ impl<'t, 'd> Reader<'t, 'd> {
             self.expected(what);
         }
         if self.failed {
-            // What a damaged statement still says is of use; its mistakes are not.
-            return expr::expr(&mut self.cursor, &mut Diagnostics::default());
+            // In a damaged statement this may be anything: it is read, and taken for nothing.
+            let span = expr::expr(&mut self.cursor, &mut Diagnostics::default()).span;
+            return error(span);
         }
         let before = self.d.len();
         let value = expr::expr(&mut self.cursor, self.d);
@@ -201,7 +202,8 @@ impl<'t, 'd> Reader<'t, 'd> {
             self.expected("a key, such as `caller` or `client.ip`");
         }
         if self.failed {
-            return expr::key(&mut self.cursor, &mut Diagnostics::default());
+            let span = expr::key(&mut self.cursor, &mut Diagnostics::default()).span;
+            return Key { parts: vec![error(span)], span };
         }
         let before = self.d.len();
         let key = expr::key(&mut self.cursor, self.d);
@@ -216,7 +218,8 @@ impl<'t, 'd> Reader<'t, 'd> {
             return Spanned { value: Type::Error, span: self.cursor.span() };
         }
         if self.failed {
-            return expr::ty(&mut self.cursor, &mut Diagnostics::default());
+            let span = expr::ty(&mut self.cursor, &mut Diagnostics::default()).span;
+            return Spanned { value: Type::Error, span };
         }
         let before = self.d.len();
         let ty = expr::ty(&mut self.cursor, self.d);

@@ -83,7 +83,12 @@ impl Lowering<'_> {
                     }
                     scope.members.push(Member::Scope(inner));
                 }
-                _ if context == Context::API && setting(&mut r, scope) => r.end(),
+                _ if context == Context::API && setting(&mut r, scope) => {
+                    r.end();
+                    if r.failed && word == "listen" {
+                        scope.listen.clear();
+                    }
+                }
                 _ => {
                     placed = true;
                     scope.statements.extend(statement::policy(&mut r));

@@ -254,6 +254,7 @@ fn failure(r: &mut Reader) -> Option<Name> {
                 .label("unknown")
                 .help(help),
         );
+        return None;
     }
     Some(name)
 }
