@@ -156,14 +156,22 @@ impl Cors {
     }
 
     /// The fields of the 204 that answers a preflight. `routes` are the methods of the routes at the path;
-    /// where one serves any, the asked one is among them. An origin that is not allowed gets no permission.
+    /// the asked one, which a route was found for, is added where it is not among them (`ANY`). An origin
+    /// that is not allowed gets no permission.
     pub fn preflight<'m>(&self, request: &HeaderMap, routes: impl IntoIterator<Item = &'m Method>) -> HeaderMap {
         let mut fields = HeaderMap::with_capacity(6);
         let vary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers";
         fields.insert(VARY, HeaderValue::from_static(vary));
         let Some(origin) = self.allowed(request) else { return fields };
         fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let methods = self.methods.clone().or_else(|| joined(routes.into_iter().map(Method::as_str)));
+        let methods = self.methods.clone().or_else(|| {
+            let asked = preflight_method(&Method::OPTIONS, request);
+            let mut methods: Vec<&str> = routes.into_iter().map(Method::as_str).collect();
+            if let Some(asked) = asked.as_ref().map(Method::as_str).filter(|asked| !methods.contains(asked)) {
+                methods.push(asked);
+            }
+            joined(methods.into_iter())
+        });
         let headers = match self.config.headers {
             // `*` would not cover `Authorization`, and nothing where there are credentials.
             Headers::Any => request.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
@@ -330,6 +338,9 @@ mod tests {
         assert_eq!(text(&fields, ACCESS_CONTROL_ALLOW_CREDENTIALS), Some("true"));
         assert_eq!(text(&fields, ACCESS_CONTROL_MAX_AGE), Some("600"));
         assert!(text(&fields, VARY).unwrap().starts_with("Origin"));
+
+        let any = cors.preflight(&asked, []);
+        assert_eq!(text(&any, ACCESS_CONTROL_ALLOW_METHODS), Some("PUT"));
 
         let stranger = request(&[("origin", "https://evil.test"), ("access-control-request-method", "PUT")]);
         let fields = cors.preflight(&stranger, [&Method::PUT]);
