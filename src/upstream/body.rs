@@ -102,9 +102,9 @@ impl<B> Streaming<B> {
         let read = &mut self.conn.wire.read;
         let mut joined = BytesMut::new();
         let end = loop {
-            let full =
-                data.len().max(joined.len()) >= JOIN || self.decoder.expected() >= JOIN as u64;
-            if !self.decoder.at_end(read)? && full {
+            let over = self.decoder.at_end(read)?;
+            let large = data.len().max(joined.len()) >= JOIN;
+            if !over && (large || self.decoder.expected() >= JOIN as u64) {
                 break None;
             }
             match self.decoder.decode(read)? {
