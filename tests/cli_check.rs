@@ -264,6 +264,29 @@ fn a_code_is_explained() {
 }
 
 #[test]
+fn one_environment_is_checked_with_inputs() {
+    let place = Place::new(&[
+        ("gateway.gw", "listen http :8080\ninput orders-url: url\nupstream orders { server orders-url }\nroute ANY /{rest...} -> orders\n"),
+        ("good.toml", "orders-url = \"http://localhost:7001\"\n"),
+        ("wrong.toml", "orders-url = \"localhost\"\n"),
+        ("empty.toml", ""),
+        ("broken.toml", "orders-url = = 1\n"),
+    ]);
+    assert_eq!(place.run(&["check"]).code, Some(0), "checking needs no inputs");
+    assert_eq!(place.run(&["check", "--inputs", "good.toml"]).code, Some(0));
+    for (file, code) in [("wrong.toml", "E0231"), ("empty.toml", "E0232")] {
+        let ran = place.run(&["check", "--inputs", file]);
+        assert_eq!(ran.code, Some(1), "{}", ran.out);
+        assert!(ran.out.contains(code), "{}", ran.out);
+    }
+    let given = place.gw(&["check", "--inputs", "wrong.toml"]).env("GW_ORDERS_URL", "http://localhost:1").output().unwrap();
+    assert_eq!(given.status.code(), Some(0), "the environment is nearer than the file");
+    let ran = place.run(&["check", "--inputs", "broken.toml"]);
+    assert_eq!((ran.code, &*ran.out), (Some(2), ""));
+    assert!(ran.err.starts_with("gw: `broken.toml` is not TOML: line 1: "), "{}", ran.err);
+}
+
+#[test]
 fn completions_and_manual_pages() {
     let place = Place::new(&[]);
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
