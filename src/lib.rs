@@ -7,6 +7,7 @@ pub mod cli;
 pub mod check;
 pub mod decide;
 pub mod diagnostic;
+pub mod explain;
 pub mod load;
 pub mod model;
 pub mod policy;

@@ -6,6 +6,7 @@
 
 mod check;
 mod completions;
+mod explain;
 mod fmt;
 mod keys;
 mod line_diff;
@@ -29,6 +30,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Args),
+    Explain(explain::Args),
     Fmt(fmt::Args),
     Keys(keys::Args),
     Token(token::Args),
@@ -51,6 +53,7 @@ pub enum Exit {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Fmt(args) => fmt::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Token(args) => token::run(args),

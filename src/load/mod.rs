@@ -3,6 +3,7 @@
 mod disk;
 mod imports;
 pub mod inputs;
+pub mod materials;
 mod memory;
 mod roots;
 

@@ -575,6 +575,21 @@ pub struct Server {
     pub backup: bool,
 }
 
+impl Server {
+    /// What stands for the built-in server.
+    pub fn echo() -> Server {
+        Server {
+            tls: false,
+            host: SmolStr::new_static("echo"),
+            port: 80,
+            authority: SmolStr::new_static("echo"),
+            prefix: SmolStr::default(),
+            weight: 1,
+            backup: false,
+        }
+    }
+}
+
 /// How a server is chosen.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]

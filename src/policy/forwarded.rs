@@ -28,7 +28,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn trusts(&self, address: IpAddr) -> bool {
+    /// The peer is one of them.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&address))
     }
 }

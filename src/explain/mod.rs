@@ -1,0 +1,453 @@
+//! `gw explain`: a recorded walk through the decision code, without effects.
+//!
+//! Counters are fresh ones, nothing is sent, and who calls may be said with `--as`. Everything else is what `serve` does.
+
+mod human;
+mod record;
+mod url;
+
+pub use human::human;
+pub use record::{Asked, Step};
+
+use crate::decide::path::{Target, normalise};
+use crate::decide::{BodyFailure, Decided, Forward, Head, HeadWriter, Outcome, Refusal, World, decide};
+use crate::load::materials::Materials;
+use crate::model::table::TableData;
+use crate::model::value::{Value, duration_text};
+use crate::plan::router::nearest;
+use crate::plan::{AuthId, Listener, Plan, Route, Server, TableId, TimeoutParts, defaults};
+use crate::policy::auth::{Caller, Failure, claims};
+use crate::policy::forwarded;
+use crate::policy::limit::{Check, Verdict};
+use crate::state::memory::MemoryCounters;
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use record::Recorder;
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use smol_str::SmolStr;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// A request to be explained.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// `http://host:port/path?query`, or a path alone.
+    pub url: String,
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// `--as AUTH[:claims]`: whom to take the caller for.
+    pub caller: Option<(SmolStr, Json)>,
+    /// The peer's address.
+    pub ip: IpAddr,
+    /// When it comes.
+    pub at: Timestamp,
+    /// Explain the last of so many at the same moment.
+    pub times: u32,
+}
+
+/// What `gw explain --format json` prints (language.md, section 11).
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// The request as it was taken.
+    pub request: Taken,
+    /// What happens.
+    pub outcome: Ends,
+    /// The listener.
+    pub listener: Listens,
+    /// The routes in the order they are asked.
+    pub candidates: Vec<Asked>,
+    /// Where no route fits: the nearest, and what each would have needed.
+    pub nearest: Vec<Near>,
+    /// The route's parameters.
+    pub params: Map<String, Json>,
+    /// The statements that ran, in order.
+    pub steps: Vec<Step>,
+    /// The request as the upstream gets it.
+    pub sent: Option<Sent>,
+    /// What the gateway does to the answer, or says itself.
+    pub response: Answered,
+    /// How long it may take at worst.
+    pub budget: Option<Budget>,
+}
+
+/// The request as it was taken.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)]
+pub struct Taken {
+    pub method: String,
+    pub host: String,
+    pub path: String,
+    pub query: Option<String>,
+    pub client: String,
+}
+
+/// How it ends.
+#[derive(Debug, Clone, Serialize)]
+pub struct Ends {
+    /// `forward`, `respond`, `redirect` or `refuse`.
+    pub kind: &'static str,
+    /// The status that the gateway answers with itself.
+    pub status: Option<u16>,
+    /// The kind of failure.
+    pub error: Option<&'static str>,
+    /// More about it.
+    pub detail: Option<String>,
+    /// The route.
+    pub route: Option<String>,
+    /// The upstream.
+    pub upstream: Option<String>,
+    /// The server that is shown; which is asked, the balance decides.
+    pub server: Option<String>,
+}
+
+impl Ends {
+    /// The request reaches its target.
+    pub fn is_good(&self) -> bool {
+        self.kind != "refuse"
+    }
+}
+
+/// A listener.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)]
+pub struct Listens {
+    pub name: String,
+    pub address: String,
+    pub file: String,
+    pub line: u32,
+}
+
+/// A route that came near.
+#[derive(Debug, Clone, Serialize)]
+#[allow(missing_docs)]
+pub struct Near {
+    pub route: String,
+    pub pattern: String,
+    pub reason: String,
+    pub file: String,
+    pub line: u32,
+}
+
+/// The request as the upstream gets it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sent {
+    /// Its method.
+    pub method: String,
+    /// Scheme, server and target.
+    pub url: String,
+    /// Its fields; ids are new for each request and shown as zeros.
+    pub headers: Vec<(String, String)>,
+    /// The body is read whole before it is sent, because of this line.
+    pub buffered: Option<String>,
+}
+
+/// What the gateway does to the answer, or says itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct Answered {
+    /// The status, where the gateway answers.
+    pub status: Option<u16>,
+    /// The fields that the gateway adds or writes.
+    pub headers: Vec<(String, String)>,
+    /// The body, where the gateway answers.
+    pub body: Option<String>,
+}
+
+/// How long it may take at worst.
+#[derive(Debug, Clone, Serialize)]
+pub struct Budget {
+    /// Until the answer begins, in milliseconds.
+    pub worst_case_ms: u64,
+    /// How often an upstream may be asked.
+    pub attempts: u32,
+    /// The arithmetic.
+    pub how: String,
+}
+
+/// Explains a request.
+///
+/// # Errors
+/// A sentence that says what is wrong with the request as it was given.
+pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<Explanation, String> {
+    let url = url::split(&request.url)?;
+    let target = Target::parse(url.target).map_err(|e| format!("`{}`: {e}", request.url))?;
+    let (index, listener) = url::listener(plan, &url)?;
+    let normal = normalise(target.path);
+    let host = url.host.trim_end_matches('.').to_ascii_lowercase();
+    let mut headers = request.headers.clone();
+    if !headers.contains_key(http::header::HOST) {
+        let value = url.authority.parse().map_err(|_| format!("`{}` is no host", url.authority))?;
+        headers.insert(http::header::HOST, value);
+    }
+    let trust = plan.trust.as_ref().map(trust);
+    let id = "0".repeat(32);
+    let head = Head {
+        method: &request.method,
+        scheme: "http",
+        host: host.trim_matches(['[', ']']),
+        authority: url.authority,
+        path: normal.as_ref().map_or(target.path, |n| n.as_str()),
+        query: target.query,
+        headers: &headers,
+        client: forwarded::client(request.ip, trust.as_ref(), &headers),
+        trusted: trust.as_ref().is_some_and(|t| t.trusts(request.ip)),
+        listener: index,
+        id: &id,
+        time: request.at,
+        body_length: Some(request.body.len() as u64),
+        upgrade: url::upgrade(&headers),
+    };
+    let world = Imagined {
+        materials,
+        request,
+        caller: as_caller(plan, request.caller.as_ref())?,
+        counters: MemoryCounters::new(1024),
+    };
+    let path = || normal.as_ref().map_err(|e| *e);
+    let mut earlier = Vec::new();
+    for _ in 1..request.times {
+        // Kept, so that what concurrent limits hold stays held.
+        earlier.push(at_once(decide(plan, &head, path(), &world, &())).holds);
+    }
+    let recorder = Recorder::new(plan);
+    let mut decided = at_once(decide(plan, &head, path(), &world, &recorder));
+    let route = decided.cx.route.map(|(_, r)| r);
+    let params = decided.cx.captures.iter().flat_map(|c| c.iter()).map(|(n, v)| (n.to_owned(), Json::from(v.as_ref())));
+    let params = params.collect();
+    let failed = decided.cx.failure.clone();
+    let nearest = match failed {
+        Some(_) if route.is_none() => near_routes(plan, listener, &head),
+        _ => Vec::new(),
+    };
+    let mut ends = Ends {
+        kind: "refuse",
+        status: None,
+        error: failed.as_ref().map(|f| f.kind.name()),
+        detail: failed.map(|f| f.detail).filter(|d| !d.is_empty()),
+        route: route.map(|r| r.name.to_string()),
+        upstream: None,
+        server: None,
+    };
+    let (mut sent, mut budget) = (None, None);
+    let response = match &decided.outcome {
+        Outcome::Forward(forward) => {
+            ends.kind = "forward";
+            let upstream = plan.upstream(forward.upstream);
+            ends.upstream = upstream.map(|u| u.name.to_string());
+            let server = upstream.and_then(|u| u.servers.iter().find(|s| !s.backup).or(u.servers.first()));
+            ends.server = server.map(|s| s.authority.to_string());
+            sent = Some(outgoing(&decided, forward, server, route));
+            budget = Some(worst_case(forward));
+            // What the gateway would add to a plain 200 of the upstream.
+            let (mut parts, ()) = http::Response::new(()).into_parts();
+            decided.respond(&mut parts, &world, &recorder);
+            Answered { status: None, headers: fields(&parts.headers), body: None }
+        }
+        outcome => {
+            if let Outcome::Answer(a) = outcome {
+                ends.kind = if matches!(a.status, 301..=303 | 307 | 308) { "redirect" } else { "respond" };
+            }
+            let (parts, body) = decided.answer(&world, &recorder);
+            ends.status = Some(parts.status.as_u16());
+            let body = Some(String::from_utf8_lossy(&body).into_owned()).filter(|b| !b.is_empty());
+            Answered { status: ends.status, headers: fields(&parts.headers), body }
+        }
+    };
+    let (candidates, steps) = recorder.into_parts();
+    Ok(Explanation {
+        request: Taken {
+            method: request.method.to_string(),
+            host: host.clone(),
+            path: head.path.to_owned(),
+            query: target.query.map(str::to_owned),
+            client: head.client.to_string(),
+        },
+        outcome: ends,
+        listener: Listens {
+            name: listener.name.to_string(),
+            address: listener.address.to_string(),
+            file: plan.file(&listener.origin).to_owned(),
+            line: listener.origin.line,
+        },
+        candidates,
+        nearest,
+        params,
+        steps,
+        sent,
+        response,
+        budget,
+    })
+}
+
+fn trust(t: &crate::plan::Trust) -> forwarded::Trust {
+    use crate::model::ast::ForwardField;
+    let field = match t.using {
+        ForwardField::XForwardedFor => forwarded::Field::XForwardedFor,
+        ForwardField::Forwarded => forwarded::Field::Forwarded,
+    };
+    forwarded::Trust { proxies: t.proxies.clone(), field }
+}
+
+fn near_routes(plan: &Plan, listener: &Listener, head: &Head<'_>) -> Vec<Near> {
+    let Some(router) = plan.routers.get(listener.router) else { return Vec::new() };
+    let near = nearest(router, head.host, head.method, head.path);
+    near.into_iter()
+        .filter_map(|n| {
+            let r = plan.routes.get(n.route as usize)?;
+            Some(Near {
+                route: r.name.to_string(),
+                pattern: r.pattern.to_string(),
+                reason: n.reason,
+                file: plan.file(&r.origin).to_owned(),
+                line: r.origin.line,
+            })
+        })
+        .collect()
+}
+
+/// Whom `--as` says.
+fn as_caller(plan: &Plan, said: Option<&(SmolStr, Json)>) -> Result<Option<(AuthId, Arc<Caller>)>, String> {
+    let Some((name, json)) = said else { return Ok(None) };
+    let Some((index, auth)) = plan.auths.iter().enumerate().find(|(_, a)| a.name == *name) else {
+        let names: Vec<&str> = plan.auths.iter().map(|a| a.name.as_str()).collect();
+        return Err(match names.is_empty() {
+            true => format!("--as {name}: the program declares no auth"),
+            false => format!("--as {name}: no auth is called so; there is {}", names.join(", ")),
+        });
+    };
+    let mut values = Vec::new();
+    for (claim, ty, _) in &auth.claims {
+        let given = json.get(claim.as_str()).unwrap_or(&Json::Null);
+        let value = claims::typed(ty, given).ok_or_else(|| {
+            format!("--as {name}: the claim `{claim}` must be {ty}, and is {given}; give it as {name}:{{\"{claim}\": …}}")
+        })?;
+        values.push(value);
+    }
+    let id = match json.get("id").or_else(|| json.get("sub")) {
+        None => SmolStr::new_static("explain"),
+        Some(Json::String(s)) => SmolStr::new(s),
+        Some(other) => return Err(format!("--as {name}: `id` must be a text, and is {other}")),
+    };
+    let scopes = json.get("scopes").and_then(Json::as_array).into_iter().flatten();
+    let scopes = scopes.filter_map(|s| Some(Value::Str(s.as_str()?.to_owned().into()))).collect();
+    let caller = Caller { id, via: name.clone(), claims: values, scopes: Some(scopes), expires: None };
+    Ok(Some((AuthId(index as u32), Arc::new(caller))))
+}
+
+fn outgoing(decided: &Decided<'_>, forward: &Forward, server: Option<&Server>, route: Option<&Route>) -> Sent {
+    let mut shown = Shown::default();
+    let echo = Server::echo();
+    let server = server.unwrap_or(&echo);
+    decided.outgoing(forward, server, 0, &mut shown);
+    let scheme = if server.tls { "https" } else { "http" };
+    let because = route.and_then(|r| r.inbound.buffer_body.as_ref());
+    Sent {
+        method: shown.method,
+        url: format!("{scheme}://{}{}", server.authority, shown.target),
+        headers: shown.headers,
+        buffered: because.map(|o| format!("{}:{} {}", decided.cx.plan.file(o), o.line, o.text)),
+    }
+}
+
+#[derive(Default)]
+struct Shown {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+}
+
+impl HeadWriter for Shown {
+    fn line(&mut self, method: &str, prefix: &str, path: &str, query: Option<&str>) {
+        self.method = method.to_owned();
+        self.target = format!("{prefix}{path}{}{}", if query.is_some() { "?" } else { "" }, query.unwrap_or_default());
+    }
+
+    fn field(&mut self, name: &str, value: &[u8]) {
+        self.headers.push((name.to_owned(), String::from_utf8_lossy(value).into_owned()));
+    }
+}
+
+fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect()
+}
+
+fn worst_case(forward: &Forward) -> Budget {
+    let attempts = forward.retries().saturating_add(1);
+    let TimeoutParts { total, connect, response, .. } = forward.timeouts;
+    let (connect, response) = (connect.unwrap_or(defaults::CONNECT), response.unwrap_or(defaults::RESPONSE));
+    let pause = forward.retry.backoff.unwrap_or(defaults::BACKOFF).1;
+    let pauses = pause.saturating_mul(attempts - 1);
+    let all = connect.saturating_add(response).saturating_mul(attempts).saturating_add(pauses);
+    let worst = total.map_or(all, |t| t.min(all));
+    let times = if attempts == 1 { String::new() } else { format!("{attempts} × ") };
+    let mut how = format!("{times}({} connect + {} response)", duration_text(connect), duration_text(response));
+    if !pauses.is_zero() {
+        how.push_str(&format!(" + {} of pauses", duration_text(pauses)));
+    }
+    if let Some(t) = total.filter(|t| *t < all) {
+        how.push_str(&format!(" = {}, cut at the total of {}", duration_text(all), duration_text(t)));
+    }
+    Budget { worst_case_ms: u64::try_from(worst.as_millis()).unwrap_or(u64::MAX), attempts, how }
+}
+
+/// The world of a request that is only imagined: it reads, and spends nothing that lasts.
+struct Imagined<'a> {
+    materials: &'a Materials,
+    request: &'a Request,
+    caller: Option<(AuthId, Arc<Caller>)>,
+    counters: MemoryCounters,
+}
+
+impl World for Imagined<'_> {
+    fn now(&self) -> Timestamp {
+        self.request.at
+    }
+
+    fn random(&self) -> u128 {
+        0
+    }
+
+    fn instance(&self) -> &str {
+        "explain"
+    }
+
+    fn table(&self, id: TableId) -> Arc<TableData> {
+        self.materials.table(id)
+    }
+
+    fn authenticate(&self, auth: AuthId, headers: &HeaderMap, query: Option<&str>) -> Result<Arc<Caller>, Refusal> {
+        match &self.caller {
+            Some((id, caller)) if *id == auth => Ok(caller.clone()),
+            Some(_) => Err(Refusal::Credential(Failure::Missing)),
+            None => self.materials.authenticate(auth, headers, query, || self.request.at),
+        }
+    }
+
+    fn take<'a>(&'a self, checks: &'a [Check<'a>]) -> impl Future<Output = Verdict> + 'a {
+        std::future::ready(self.counters.take_now(checks, self.request.at))
+    }
+
+    async fn body(&self, max: u64) -> Result<Bytes, BodyFailure> {
+        match self.request.body.len() as u64 > max {
+            true => Err(BodyFailure::TooLarge),
+            false => Ok(self.request.body.clone()),
+        }
+    }
+}
+
+/// Runs a future that never waits: nothing in an imagined world does.
+fn at_once<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(out) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return out;
+        }
+    }
+}
