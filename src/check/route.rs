@@ -2,34 +2,16 @@
 
 use super::Compiler;
 use super::expr::{self, Alternative, Caller, CallerInfo, Env, Typed};
-use super::routes::{Methods, PathFlags, RouteKey};
+use super::routes::{Methods, PathFlags, RouteFacts, RouteKey};
 use super::scope::{Arguments, Around, Block, Flat};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, nearest};
 use crate::model::ast::{self, AuthUse, Expr, HostHead, ParamType, Pattern, Segment, StatementKind};
 use crate::model::facts::Phase;
 use crate::model::types::Type;
-use crate::source::Span;
 use crate::plan::{self, AuthId, Guard, Outbound, Route, Step};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// A route as the router and the rules between routes see it.
-pub(super) struct Placed {
-    pub key: RouteKey,
-    /// The listeners it stands on; none: all that do not redirect.
-    pub listen: Vec<SmolStr>,
-    pub span: Span,
-    pub name: SmolStr,
-    /// Which block of the program it stands in.
-    pub block: u32,
-    /// Anonymous callers pass.
-    pub anonymous: bool,
-    /// `auth none` stands in its own block.
-    pub silenced: bool,
-    /// Its `require`s.
-    pub requires: Vec<Span>,
-}
 
 /// What the expressions of one route see.
 #[derive(Default)]
@@ -45,7 +27,7 @@ pub(super) struct Seen<'p> {
 }
 
 impl<'p> Compiler<'p> {
-    pub(super) fn route(&mut self, r: &'p ast::Route, around: &Around<'p>) -> Placed {
+    pub(super) fn route(&mut self, r: &'p ast::Route, around: &Around<'p>) -> RouteFacts {
         let pattern = self.joined(r, around);
         let mut params: Vec<(SmolStr, Type)> = Vec::new();
         let mut rest = None;
@@ -113,7 +95,7 @@ impl<'p> Compiler<'p> {
         };
         self.budget(&route, r, &blocks);
         self.plan.routes.push(route);
-        Placed {
+        RouteFacts {
             key: RouteKey {
                 hosts: around.hosts.to_vec(),
                 methods: Methods::of(methods),
@@ -123,9 +105,9 @@ impl<'p> Compiler<'p> {
                 allow: around.allow.iter().fold(PathFlags::NONE, |flags, a| flags.with(*a)),
                 trailing_slash: around.trailing_slash,
             },
-            listen: around.listen.clone(),
+            listeners: self.stands_on(&around.listen),
             span: r.span,
-            name,
+            name: name.to_string(),
             block: around.block,
             anonymous,
             silenced,

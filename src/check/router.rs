@@ -1,14 +1,14 @@
 //! The routers of the listeners, and the rules between routes.
 
 use super::Compiler;
-use super::route::Placed;
+use super::routes::{self, RouteFacts};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::router::Router;
 use smol_str::SmolStr;
 
 impl Compiler<'_> {
     /// Listeners with the same routes share a router.
-    pub(super) fn router(&mut self, routes: &[Placed]) {
+    pub(super) fn router(&mut self, routes: &[RouteFacts]) {
         if self.plan.listeners.is_empty() {
             let at = routes.first().map(|r| r.span);
             if let Some(at) = at {
@@ -37,9 +37,7 @@ impl Compiler<'_> {
         }
         let mut made: Vec<Vec<usize>> = Vec::new();
         for i in 0..self.plan.listeners.len() {
-            let l = &self.plan.listeners[i];
-            let stands = |r: &Placed| l.redirect_https.is_none() && (r.listen.is_empty() || r.listen.contains(&l.name));
-            let here: Vec<usize> = (0..routes.len()).filter(|&r| stands(&routes[r])).collect();
+            let here: Vec<usize> = (0..routes.len()).filter(|&r| routes[r].listeners.contains(&(i as u32))).collect();
             let known = made.iter().position(|m| *m == here).unwrap_or_else(|| {
                 self.plan.routers.push(Router::new(here.iter().map(|&r| (r as u32, &routes[r].key))));
                 made.push(here);
@@ -47,5 +45,13 @@ impl Compiler<'_> {
             });
             self.plan.listeners[i].router = known;
         }
+        routes::check(routes, self.d);
+    }
+
+    /// The listeners that serve a route whose api says `listen names`; all that do not redirect where it says nothing.
+    pub(super) fn stands_on(&self, names: &[SmolStr]) -> Vec<u32> {
+        let serves = |l: &crate::plan::Listener| l.redirect_https.is_none() && (names.is_empty() || names.contains(&l.name));
+        let all = self.plan.listeners.iter().enumerate();
+        all.filter(|(_, l)| serves(l)).map(|(i, _)| i as u32).collect()
     }
 }

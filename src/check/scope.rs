@@ -63,7 +63,7 @@ pub(super) struct Around<'p> {
 
 impl<'p> Compiler<'p> {
     /// Compiles every route; gives what the router is made of.
-    pub(super) fn scopes(&mut self) -> Vec<super::route::Placed> {
+    pub(super) fn scopes(&mut self) -> Vec<super::routes::RouteFacts> {
         let mut routes = Vec::new();
         let program = self.program;
         self.policies();
@@ -74,7 +74,7 @@ impl<'p> Compiler<'p> {
         routes
     }
 
-    fn scope(&mut self, scope: &'p Scope, mut around: Around<'p>, blocks: &mut u32, routes: &mut Vec<super::route::Placed>) {
+    fn scope(&mut self, scope: &'p Scope, mut around: Around<'p>, blocks: &mut u32, routes: &mut Vec<super::routes::RouteFacts>) {
         match scope.kind {
             ScopeKind::Root => {}
             ScopeKind::Api => {

@@ -23,7 +23,6 @@ use std::sync::Arc;
 pub(super) enum Message {
     Request,
     Response,
-    Upstream,
 }
 
 impl<'p> Compiler<'p> {
