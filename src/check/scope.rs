@@ -283,9 +283,7 @@ impl<'p> Compiler<'p> {
         let (name, shared, identity) = match &l.name {
             Some(n) => (n.text.clone(), true, hasher.hash_one(("named", n.text.as_str()))),
             None => {
-                let place = if label.is_empty() { "gateway" } else { label };
-                let short: String = place.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
-                (format_smolstr!("{short}-{}", nth + 1), false, hasher.hash_one((label, nth, key.as_str())))
+                (short_name(label, nth), false, hasher.hash_one((label, nth, key.as_str())))
             }
         };
         let kind = match l.kind {
@@ -298,6 +296,21 @@ impl<'p> Compiler<'p> {
         self.plan.limits.push(plan::Limit { identity, name, shared, kind, constant: None, key, origin });
         LimitId(self.plan.limits.len() as u32 - 1)
     }
+}
+
+/// What a limit without a name is called in header fields and logs: `shop.get-user-1`.
+fn short_name(label: &str, nth: u32) -> SmolStr {
+    let inner = ["/route ", "/group ", "api ", "upstream "].iter().find_map(|w| label.rsplit_once(w)).map_or(label, |(_, n)| n);
+    let mut short = String::new();
+    for c in inner.chars() {
+        match c {
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '.' | '-' => short.push(c),
+            _ if short.ends_with('-') => {}
+            _ => short.push('-'),
+        }
+    }
+    let short = short.trim_matches(['-', '.']);
+    format_smolstr!("{}-{}", if short.is_empty() { "gateway" } else { short }, nth + 1)
 }
 
 /// The words under which a statement counts as said twice.

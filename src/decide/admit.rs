@@ -233,7 +233,9 @@ fn edge<'r, W: World, T: Trace>(
     }
     let cx = &decided.cx;
     let reader = Reader { cx, world, trace, response: None };
-    if let Some(step) = nearest(&inbound.body_max, &reader) {
+    if cx.head.body_length != Some(0)
+        && let Some(step) = nearest(&inbound.body_max, &reader)
+    {
         let max = step.what;
         let too_large = cx.head.body_length.is_some_and(|n| n > max);
         trace.step("edge", &step.origin, || match cx.head.body_length {
@@ -433,7 +435,11 @@ async fn limits<W: World, T: Trace>(
     if T::ON {
         for (n, (i, key, kind)) in keys.iter().enumerate() {
             let Some(step) = steps.get(*i) else { continue };
-            let key = if key.is_empty() { "one counter for all".into() } else { format!("key {:?}", String::from_utf8_lossy(key)) };
+            let key = match step.what.key.len() {
+                0 => "one counter for all".into(),
+                1 => format!("key {:?}", String::from_utf8_lossy(key)),
+                n => format!("a key of {n} parts"),
+            };
             let of = verdict.refused.filter(|(r, _)| *r == n).or(verdict.tightest.filter(|(t, _)| *t == n));
             let left = of.map(|(_, s)| format!(", {} of {} left", s.remaining, s.capacity)).unwrap_or_default();
             let says = match verdict.refused {
@@ -485,15 +491,19 @@ pub(super) fn limit_key<'a, W: World, T: Trace>(
     reader: &Reader<'a, W, T>,
     key: &mut Vec<u8>,
 ) -> Result<bool, EvalError> {
-    for (i, part) in l.key.iter().enumerate() {
-        if i > 0 {
-            key.push(0x1f);
-        }
+    for part in &l.key {
         let value = eval(part, reader)?;
         match value.text() {
-            Some(t) => key.extend_from_slice(t.as_bytes()),
+            Some(t) => {
+                if l.key.len() > 1 {
+                    // Lengths keep the parts apart, whatever a client writes into them.
+                    key.extend_from_slice(&(t.len() as u32).to_le_bytes());
+                }
+                key.extend_from_slice(t.as_bytes());
+            }
             None if l.else_skip => return Ok(false),
-            None => key.push(0),
+            // No text has this byte.
+            None => key.push(0xFF),
         }
     }
     Ok(true)

@@ -118,7 +118,10 @@ impl<'a, W: World, T: Trace> Facts<'a> for Reader<'a, W, T> {
         let table = self.world.table(TableId(id));
         self.trace.read(
             || self.cx.plan.tables.get(id as usize).map_or_else(String::new, |t| t.name.to_string()),
-            || format!("{} entries", table.len()),
+            || match table.len() {
+                1 => "1 entry".into(),
+                n => format!("{n} entries"),
+            },
         );
         table
     }

@@ -90,16 +90,7 @@ fn forward<'r, W: World, T: Trace>(
     let internal = |what: &str| Refused::new(FailureKind::Internal, what.to_owned());
     let id = {
         let reader = Reader { cx: &decided.cx, world, trace, response: None };
-        let id = side(f, &reader).ok_or_else(|| internal("a target without an upstream"))?;
-        trace.step("target", &f.origin, || {
-            let name = decided.cx.plan.upstream(id).map(|u| u.name.clone()).unwrap_or_default();
-            match f.to.len() {
-                1 => format!("goes to {name}"),
-                _ if f.by.is_empty() => format!("goes to {name}, by chance"),
-                _ => format!("goes to {name}, by its key"),
-            }
-        });
-        id
+        side(f, &reader).ok_or_else(|| internal("a target without an upstream"))?
     };
     decided.cx.upstream = Some(id);
     let cx = &decided.cx;
@@ -127,6 +118,15 @@ fn forward<'r, W: World, T: Trace>(
     if let Some(at) = &f.at {
         rewrite(&mut forward, at, &reader)?;
     }
+    trace.step("target", &f.origin, || {
+        let how = match f.to.len() {
+            1 => "",
+            _ if f.by.is_empty() => ", by chance",
+            _ => ", by its key",
+        };
+        let path = forward.path.as_ref().map(|p| format!(" as {p}")).unwrap_or_default();
+        format!("goes to `{}`{path}{how}", upstream.name)
+    });
     for step in upstream.send.iter().chain(&inbound.edits) {
         if !holds(&step.guards, &reader) {
             trace.step("request", &step.origin, || "not done: its `when` does not hold".into());
