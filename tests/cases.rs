@@ -192,11 +192,7 @@ const NO_EXAMPLE: &[Code] = &[Code::E0108, Code::E0231, Code::E0232, Code::E0233
 
 /// Pages whose examples do not give their code alone yet.
 const UNSETTLED: &[Code] = &[
-    Code::E0211,
-    Code::E0316,
-    Code::E0412,
     Code::E0419,
-    Code::E0515,
     Code::E0520,
     Code::E0521,
     Code::E0522,
