@@ -10,8 +10,8 @@ use super::key::RouteKey;
 use super::order::{self, Class};
 use crate::model::ast::{ParamType, Pattern, Segment};
 use ahash::RandomState;
+use hashbrown::HashTable;
 use http::Method;
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 /// A node by its place; the root is 0 and no one's child.
@@ -22,12 +22,50 @@ type NodeId = u32;
 pub struct Trie {
     nodes: Vec<Node>,
     candidates: Vec<Candidate>,
+    literals: Literals,
+}
+
+/// The literal children of all nodes, in one table: a request touches little memory.
+#[derive(Debug, Default)]
+struct Literals {
     hasher: RandomState,
+    edges: HashTable<Edge>,
+    /// The texts of the edges, one after the other.
+    texts: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Edge {
+    parent: NodeId,
+    child: NodeId,
+    start: u32,
+    len: u32,
+}
+
+impl Edge {
+    fn text<'t>(&self, texts: &'t str) -> &'t str {
+        texts.get(self.start as usize..(self.start + self.len) as usize).unwrap_or_default()
+    }
+}
+
+impl Literals {
+    fn find(&self, parent: NodeId, text: &str) -> Option<NodeId> {
+        let hash = self.hasher.hash_one((parent, text));
+        self.edges.find(hash, |e| e.parent == parent && e.text(&self.texts) == text).map(|e| e.child)
+    }
+
+    fn insert(&mut self, parent: NodeId, text: &str, child: NodeId) {
+        let edge = Edge { parent, child, start: self.texts.len() as u32, len: text.len() as u32 };
+        self.texts.push_str(text);
+        let hash = |e: &Edge| self.hasher.hash_one((e.parent, e.text(&self.texts)));
+        self.edges.insert_unique(hash(&edge), edge, hash);
+    }
 }
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, NodeId, RandomState>,
+    /// The children that [`Literals`] finds.
+    literals: Vec<NodeId>,
     affixed: Option<std::num::NonZeroU32>,
     typed: Option<std::num::NonZeroU32>,
     plain: Option<std::num::NonZeroU32>,
@@ -120,7 +158,7 @@ impl Test {
 impl Trie {
     /// From routes with the numbers they shall have.
     pub fn new<'k>(routes: impl IntoIterator<Item = (u32, &'k RouteKey)>) -> Trie {
-        let mut trie = Trie { nodes: vec![Node::default()], candidates: Vec::new(), hasher: RandomState::new() };
+        let mut trie = Trie { nodes: vec![Node::default()], candidates: Vec::new(), literals: Literals::default() };
         let mut places = Vec::new();
         for (route, key) in routes {
             let node = trie.insert(&key.pattern.segments);
@@ -169,13 +207,15 @@ impl Trie {
             let Some(node) = self.nodes.get_mut(at as usize) else { return at };
             let slot = match (order::class(segment), segment) {
                 (Class::Literal, Segment::Literal(text)) => {
-                    if node.literals.is_empty() {
-                        node.literals = HashMap::with_hasher(self.hasher.clone());
-                    }
-                    at = *node.literals.entry(text.as_str().into()).or_insert(next);
-                    if at == next {
-                        self.nodes.push(Node::default());
-                    }
+                    at = match self.literals.find(at, text) {
+                        Some(child) => child,
+                        None => {
+                            node.literals.push(next);
+                            self.literals.insert(at, text, next);
+                            self.nodes.push(Node::default());
+                            next
+                        }
+                    };
                     continue;
                 }
                 (Class::Affixed, _) => &mut node.affixed,
@@ -195,13 +235,14 @@ impl Trie {
     /// methods and `when` are for `ask` to look at; it breaks to end the walk.
     pub fn walk<'t, B>(&'t self, path: &Split, ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>) -> ControlFlow<B> {
         match self.nodes.first() {
-            Some(root) => self.descend(root, path, 0, ask),
+            Some(root) => self.descend(0, root, path, 0, ask),
             None => ControlFlow::Continue(()),
         }
     }
 
     fn descend<'t, B>(
         &'t self,
+        id: NodeId,
         node: &'t Node,
         path: &Split,
         depth: usize,
@@ -213,9 +254,9 @@ impl Trie {
             Some("") => {}
             Some(segment) => {
                 if !node.literals.is_empty()
-                    && let Some(child) = node.literals.get(segment)
+                    && let Some(child) = self.literals.find(id, segment)
                 {
-                    self.child(*child, path, depth, ask)?;
+                    self.child(child, path, depth, ask)?;
                 }
                 for child in [node.affixed, node.typed, node.plain].into_iter().flatten() {
                     self.child(child.get(), path, depth, ask)?;
@@ -233,7 +274,7 @@ impl Trie {
         ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         match self.nodes.get(child as usize) {
-            Some(node) => self.descend(node, path, depth + 1, ask),
+            Some(node) => self.descend(child, node, path, depth + 1, ask),
             None => ControlFlow::Continue(()),
         }
     }
@@ -251,12 +292,12 @@ impl Trie {
     /// types are for `meet` to look at): all of them, or only those that are not asked before it.
     pub fn overlaps<'t>(&'t self, pattern: &Pattern, all: bool, meet: &mut impl FnMut(&'t Candidate)) {
         if let Some(root) = self.nodes.first() {
-            self.overlap(root, &pattern.segments, all, meet);
+            self.overlap(0, root, &pattern.segments, all, meet);
         }
     }
 
     /// `behind`: an earlier segment has put everything below this node behind the pattern already.
-    fn overlap<'t>(&'t self, node: &'t Node, segments: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
+    fn overlap<'t>(&'t self, id: NodeId, node: &'t Node, segments: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
         let Some((segment, rest)) = segments.split_first() else {
             return self.lists(node, &[End::Bare, End::Slash, End::Rest], meet);
         };
@@ -265,11 +306,11 @@ impl Trie {
             return if behind { self.subtree(node, meet) } else { self.lists(node, &[End::Rest], meet) };
         }
         if let Segment::Literal(text) = segment {
-            if let Some(child) = node.literals.get(text.as_str()) {
-                self.overlap_child(*child, rest, behind, meet);
+            if let Some(child) = self.literals.find(id, text) {
+                self.overlap_child(child, rest, behind, meet);
             }
         } else if behind {
-            for child in node.literals.values() {
+            for child in &node.literals {
                 self.overlap_child(*child, rest, true, meet);
             }
         }
@@ -285,14 +326,14 @@ impl Trie {
 
     fn overlap_child<'t>(&'t self, child: NodeId, rest: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
         if let Some(node) = self.nodes.get(child as usize) {
-            self.overlap(node, rest, behind, meet);
+            self.overlap(child, node, rest, behind, meet);
         }
     }
 
     fn subtree<'t>(&'t self, node: &'t Node, meet: &mut impl FnMut(&'t Candidate)) {
         self.lists(node, &[End::Bare, End::Slash, End::Rest], meet);
         let parameters = [node.affixed, node.typed, node.plain].into_iter().flatten().map(std::num::NonZeroU32::get);
-        for child in node.literals.values().copied().chain(parameters) {
+        for child in node.literals.iter().copied().chain(parameters) {
             if let Some(node) = self.nodes.get(child as usize) {
                 self.subtree(node, meet);
             }
