@@ -193,10 +193,6 @@ const NO_EXAMPLE: &[Code] = &[Code::E0108, Code::E0231, Code::E0232, Code::E0233
 /// Pages whose examples do not give their code alone yet.
 const UNSETTLED: &[Code] = &[
     Code::E0419,
-    Code::E0520,
-    Code::E0521,
-    Code::E0522,
-    Code::E0523,
     Code::E0606,
     Code::E0607,
     Code::E0614,
