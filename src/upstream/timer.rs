@@ -12,8 +12,6 @@ use tokio::time::Instant;
 /// The granularity: a deadline fires up to three ticks late, and never early.
 pub const TICK: Duration = Duration::from_millis(10);
 
-const TICKS_IN_A_SECOND: u64 = 100;
-
 /// Not armed.
 const NEVER: u64 = u64::MAX;
 /// Marks a number of ticks from the next tick on: who arms need not know the time.
@@ -26,6 +24,8 @@ pub struct Timer(Rc<Clock>);
 
 struct Clock {
     start: Instant,
+    /// The granularity in milliseconds.
+    tick: u32,
     /// Whole ticks since `start`, as of the last tick.
     now: Cell<u64>,
     armed: Cell<usize>,
@@ -46,8 +46,18 @@ impl Timer {
     /// Outside a `LocalRuntime` or `LocalSet`.
     #[must_use]
     pub fn new() -> Self {
+        Self::with_tick(TICK)
+    }
+
+    /// The same with another granularity, from a millisecond on.
+    ///
+    /// # Panics
+    /// Outside a `LocalRuntime` or `LocalSet`.
+    #[must_use]
+    pub fn with_tick(tick: Duration) -> Self {
         let clock = Rc::new(Clock {
             start: Instant::now(),
+            tick: u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(1),
             now: Cell::new(0),
             armed: Cell::new(0),
             sleeping: RefCell::new(None),
@@ -74,7 +84,7 @@ impl Timer {
     /// The time since the timer began, as of the last tick. It stands still while nothing is armed.
     #[must_use]
     pub fn coarse(&self) -> Duration {
-        TICK * u32::try_from(self.0.now.get()).unwrap_or(u32::MAX)
+        Duration::from_millis(self.0.now.get().saturating_mul(self.0.tick.into()))
     }
 
     /// The time since the timer began.
@@ -104,7 +114,10 @@ async fn tick(clock: Weak<Clock>) {
         if !slept.await {
             return;
         }
-        tokio::time::sleep(TICK).await;
+        let Some(every) = clock.upgrade().map(|clock| clock.tick) else {
+            return;
+        };
+        tokio::time::sleep(Duration::from_millis(every.into())).await;
         let Some(clock) = clock.upgrade() else { return };
         clock.advance(&mut woken);
         drop(clock);
@@ -117,11 +130,11 @@ async fn tick(clock: Weak<Clock>) {
 impl Clock {
     fn refresh(&self) -> u64 {
         let elapsed = self.start.elapsed();
-        let part = u64::from(elapsed.subsec_nanos() / TICK.subsec_nanos());
-        let now = elapsed
+        let millis = elapsed
             .as_secs()
-            .saturating_mul(TICKS_IN_A_SECOND)
-            .saturating_add(part);
+            .saturating_mul(1000)
+            .saturating_add(elapsed.subsec_millis().into());
+        let now = millis / u64::from(self.tick);
         self.now.set(now);
         now
     }
@@ -167,7 +180,9 @@ impl Deadline {
         if let Some(waker) = self.clock.sleeping.take() {
             waker.wake();
         }
-        let ticks = after.as_nanos().div_ceil(TICK.as_nanos());
+        let ticks = after
+            .as_nanos()
+            .div_ceil(u128::from(self.clock.tick) * 1_000_000);
         let ticks = u64::try_from(ticks)
             .unwrap_or(FROM_NEXT)
             .min(FROM_NEXT >> 1);

@@ -1,0 +1,167 @@
+//! What the parts of a client's connection share: the guard that reads it, the requests that it carries and
+//! the task that drives it are all on one thread.
+
+use super::guard::Refused;
+use super::listen::Port;
+use super::worker::Worker;
+use crate::upstream::Upgraded;
+use crate::upstream::timer::Deadline;
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// A client's connection.
+pub struct Client {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Where it came in.
+    pub port: Rc<Port>,
+    /// Whose it is.
+    pub worker: Rc<Worker>,
+    deadline: Deadline,
+    waits: Cell<Waits>,
+    /// A request is being answered.
+    in_flight: Cell<bool>,
+    /// Heads that passed the guard, and requests that hyper made of them.
+    heads: Cell<u64>,
+    requests: Cell<u64>,
+    /// The last head stands in for one that was refused.
+    refused: Cell<Option<Refused>>,
+    /// The server's side of a tunnel, once the client is told of it.
+    pub tunnel: RefCell<Option<Tunnel>>,
+    closing: Cell<bool>,
+    task: RefCell<Option<Waker>>,
+}
+
+/// An upstream connection after 101.
+pub struct Tunnel {
+    /// The connection.
+    pub upstream: Upgraded,
+    /// How long nothing may move.
+    pub idle: Duration,
+    /// Its log line is written when this goes.
+    pub end: super::body::End,
+}
+
+/// What a connection's deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// For nothing of the client's.
+    Nothing,
+    /// For a request to begin.
+    Request,
+    /// For the rest of a request's head.
+    Head,
+    /// For the request's body.
+    Body,
+    /// For the client to take what is written.
+    Write,
+}
+
+impl Client {
+    /// A connection that has just been accepted.
+    pub fn new(peer: SocketAddr, port: Rc<Port>, worker: Rc<Worker>) -> Client {
+        Client {
+            peer,
+            port,
+            deadline: worker.patience.deadline(),
+            worker,
+            waits: Cell::new(Waits::Nothing),
+            in_flight: Cell::new(false),
+            heads: Cell::new(0),
+            requests: Cell::new(0),
+            refused: Cell::new(None),
+            tunnel: RefCell::new(None),
+            closing: Cell::new(false),
+            task: RefCell::new(None),
+        }
+    }
+
+    /// The peer's address; IPv4 as IPv4.
+    pub fn ip(&self) -> IpAddr {
+        self.peer.ip().to_canonical()
+    }
+
+    /// Waits for something from now on, for `patience` at most.
+    #[inline]
+    pub fn wait(&self, what: Waits, patience: Duration) {
+        self.waits.set(what);
+        self.deadline.arm(patience);
+    }
+
+    /// What was waited for came.
+    #[inline]
+    pub fn came(&self, what: Waits) {
+        if self.waits.get() == what {
+            self.waits.set(Waits::Nothing);
+            self.deadline.disarm();
+        }
+    }
+
+    /// What is waited for now.
+    #[inline]
+    pub fn waits(&self) -> Waits {
+        self.waits.get()
+    }
+
+    /// The wait took too long; if not yet, the task is woken when it does.
+    #[inline]
+    pub fn is_late(&self, cx: &Context<'_>) -> bool {
+        self.waits.get() != Waits::Nothing && self.deadline.poll_expired(cx)
+    }
+
+    /// The guard let heads through; the last one stands in for a refused one if `refused` says so.
+    pub fn heads_passed(&self, heads: u64, refused: Option<Refused>) {
+        self.heads.set(self.heads.get().saturating_add(heads));
+        if refused.is_some() {
+            self.refused.set(refused);
+        }
+    }
+
+    /// hyper hands over the next request: why it must be refused, if it must be.
+    pub fn next_request(&self) -> Option<Refused> {
+        self.in_flight.set(true);
+        let number = self.requests.get().saturating_add(1);
+        self.requests.set(number);
+        self.refused.get().filter(|_| number == self.heads.get())
+    }
+
+    /// The answer to the last request has gone to hyper, or never will.
+    pub fn request_ended(&self) {
+        self.in_flight.set(false);
+    }
+
+    /// A request is being answered.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.get()
+    }
+
+    /// No request came yet.
+    pub fn is_new(&self) -> bool {
+        self.heads.get() == 0
+    }
+
+    /// Ends the connection after the request in flight.
+    pub fn close(&self) {
+        self.closing.set(true);
+        if let Some(task) = self.task.borrow_mut().take() {
+            task.wake();
+        }
+    }
+
+    /// The connection is to end: the task is woken when this changes.
+    #[inline]
+    pub fn poll_closing(&self, cx: &Context<'_>) -> bool {
+        if self.closing.get() {
+            return true;
+        }
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *task = Some(cx.waker().clone());
+        }
+        false
+    }
+}

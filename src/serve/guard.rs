@@ -1,0 +1,478 @@
+//! Request heads before hyper sees them: what two readers could understand differently never gets further
+//! (RFC 9112, sections 3 to 7 and 11.2).
+//!
+//! hyper joins what should be refused: it takes `Transfer-Encoding` beside `Content-Length`, equal lengths
+//! twice, lines that end in a bare LF. By the time a service sees the request, the traces are gone. So the
+//! bytes are looked at as they come: each head must be clean before a byte of it passes, and bodies are
+//! followed to where the next head begins.
+
+use std::fmt;
+
+/// The most header fields of a request.
+pub const MAX_FIELDS: usize = 100;
+/// The most bytes of a trailer section, and of all extensions of a chunk.
+const MAX_TRAILERS: usize = 8 * 1024;
+/// The most bytes of a request target.
+const MAX_TARGET: usize = 32 * 1024;
+
+/// Why a request is refused. Its connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// 400, 414 or 431.
+    pub status: u16,
+    /// What is wrong, for the log.
+    pub why: &'static str,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.why)
+    }
+}
+
+fn bad<T>(why: &'static str) -> Result<T, Refused> {
+    Err(Refused { status: 400, why })
+}
+
+/// Follows a connection's requests through its bytes.
+#[derive(Debug)]
+pub struct Guard {
+    state: State,
+    head: HeadScan,
+    /// Most bytes of a head.
+    max: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A head is expected, or its beginning has come.
+    Head,
+    /// So many bytes of a body are to come.
+    Length(u64),
+    /// A chunked body.
+    Chunked(ChunkScan),
+    /// A request was refused: nothing passes any more.
+    Closed,
+}
+
+/// What came of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// So many of them may go on. The rest is the beginning of a head, or was refused.
+    pub bytes: usize,
+    /// Heads that were completed.
+    pub heads: u64,
+    /// What is wrong behind those bytes.
+    pub refused: Option<Broken>,
+}
+
+/// Where a request is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// In its head: it can be answered.
+    Head(Refused),
+    /// In its chunked body, whose head has gone on.
+    Body(Refused),
+}
+
+impl Guard {
+    /// At the begin of a connection. `max`: bytes of a head.
+    pub fn new(max: usize) -> Guard {
+        Guard { state: State::Head, head: HeadScan::default(), max }
+    }
+
+    /// No head has begun and no body is under way.
+    pub fn between_requests(&self) -> bool {
+        matches!(self.state, State::Head) && self.head.seen == 0
+    }
+
+    /// Looks at bytes. The first must be the one behind those that passed before: what is held of a head is
+    /// given again, with more behind it.
+    pub fn pass(&mut self, bytes: &[u8]) -> Passed {
+        let mut passed = Passed { bytes: 0, heads: 0, refused: None };
+        while let Some(rest) = bytes.get(passed.bytes..).filter(|rest| !rest.is_empty()) {
+            let went = match &mut self.state {
+                State::Head => match self.head.scan(rest) {
+                    Ok(Some(end)) if end <= self.max => {
+                        passed.heads = passed.heads.saturating_add(1);
+                        self.state = std::mem::take(&mut self.head).framing();
+                        Ok(end)
+                    }
+                    Ok(None) if rest.len() <= self.max => return passed,
+                    Ok(_) => Err(Broken::Head(Refused { status: 431, why: "the head is longer than `header max`" })),
+                    Err(refused) => Err(Broken::Head(refused)),
+                },
+                State::Length(left) => {
+                    let n = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    *left = left.saturating_sub(n as u64);
+                    if *left == 0 {
+                        self.state = State::Head;
+                    }
+                    Ok(n)
+                }
+                State::Chunked(scan) => match scan.scan(rest) {
+                    Ok(n) => {
+                        if scan.place == Place::Done {
+                            self.state = State::Head;
+                        }
+                        Ok(n)
+                    }
+                    Err(refused) => Err(Broken::Body(refused)),
+                },
+                State::Closed => return passed,
+            };
+            match went {
+                Ok(n) => passed.bytes = passed.bytes.saturating_add(n),
+                Err(broken) => {
+                    self.state = State::Closed;
+                    passed.refused = Some(broken);
+                    return passed;
+                }
+            }
+        }
+        passed
+    }
+}
+
+/// A head, line by line; goes on where it stopped when more of it comes.
+#[derive(Debug, Default)]
+struct HeadScan {
+    /// Where the line begins that is not complete yet.
+    line: usize,
+    /// So far no line end was found.
+    seen: usize,
+    /// Complete lines, the request line and an empty one before it included.
+    lines: usize,
+    started: bool,
+    http_10: bool,
+    length: Option<u64>,
+    chunked: bool,
+    hosts: usize,
+}
+
+impl HeadScan {
+    /// The end of the head, if it is there.
+    fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refused> {
+        loop {
+            let found = bytes.get(self.seen..).and_then(|rest| memchr::memchr(b'\n', rest));
+            let Some(at) = found else {
+                self.seen = bytes.len();
+                return Ok(None);
+            };
+            let end = self.seen.saturating_add(at);
+            let line = bytes.get(self.line..end).unwrap_or_default();
+            self.line = end.saturating_add(1);
+            self.seen = self.line;
+            let Some((b'\r', line)) = line.split_last() else { return bad("a line ends without CR") };
+            match (self.started, line.is_empty()) {
+                // One empty line before a request is let through (RFC 9112, 2.2).
+                (false, true) if self.lines == 0 => self.lines = 1,
+                (false, true) => return bad("empty lines before the request"),
+                (false, false) => {
+                    self.request_line(line)?;
+                    self.started = true;
+                    self.lines = 0;
+                }
+                (true, true) => {
+                    self.finish()?;
+                    return Ok(Some(self.line));
+                }
+                (true, false) => {
+                    self.lines = self.lines.saturating_add(1);
+                    if self.lines > MAX_FIELDS {
+                        return Err(Refused { status: 431, why: "more than 100 header fields" });
+                    }
+                    self.field(line)?;
+                }
+            }
+        }
+    }
+
+    fn request_line(&mut self, line: &[u8]) -> Result<(), Refused> {
+        let mut parts = line.split(|b| *b == b' ');
+        let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return bad("the request line is not `METHOD target HTTP/1.1`");
+        };
+        if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
+            return bad("the method is not a token");
+        }
+        if target.len() > MAX_TARGET {
+            return Err(Refused { status: 414, why: "the target is longer than 32 KiB" });
+        }
+        if target.is_empty() || !target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"')) {
+            return bad("a character in the target that no URI may have");
+        }
+        self.http_10 = match version {
+            b"HTTP/1.1" => false,
+            b"HTTP/1.0" => true,
+            _ => return bad("neither HTTP/1.1 nor HTTP/1.0"),
+        };
+        match method {
+            b"CONNECT" => bad("CONNECT is for forward proxies"),
+            b"TRACE" => bad("TRACE would show the fields that the gateway adds"),
+            _ => Ok(()),
+        }
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), Refused> {
+        let mut name = 0usize;
+        for b in line {
+            if *b == b':' {
+                break;
+            }
+            if !is_token(*b) || *b == b'_' {
+                return match *b {
+                    b'_' => bad("a field name with an underscore"),
+                    b' ' | b'\t' if name == 0 => bad("a folded field"),
+                    b' ' | b'\t' => bad("white space before the colon"),
+                    _ => bad("a field name that is no token"),
+                };
+            }
+            name = name.saturating_add(1);
+        }
+        let (name, value) = line.split_at_checked(name).unwrap_or((line, b""));
+        let Some((b':', value)) = value.split_first() else { return bad("a field without a colon") };
+        if name.is_empty() {
+            return bad("a field without a name");
+        }
+        if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+            return bad("a control character in a field");
+        }
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => self.hosts = self.hosts.saturating_add(1),
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let length = decimal(value.trim_ascii());
+                if self.length.is_some() {
+                    return bad("`Content-Length` is there twice");
+                }
+                self.length = length;
+                if length.is_none() {
+                    return bad("`Content-Length` is not a number");
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                if self.chunked {
+                    return bad("`Transfer-Encoding` is there twice");
+                }
+                if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                    return bad("a `Transfer-Encoding` that is not `chunked`");
+                }
+                self.chunked = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What only the whole head tells.
+    fn finish(&self) -> Result<(), Refused> {
+        match (self.hosts, self.http_10) {
+            (1, _) | (0, true) => {}
+            (0, false) => return bad("no `Host`"),
+            _ => return bad("`Host` is there twice"),
+        }
+        match (self.chunked, self.length) {
+            (true, Some(_)) => bad("both `Content-Length` and `Transfer-Encoding`"),
+            (true, None) if self.http_10 => bad("`Transfer-Encoding` in HTTP/1.0"),
+            _ => Ok(()),
+        }
+    }
+
+    fn framing(self) -> State {
+        match (self.chunked, self.length) {
+            (true, _) => State::Chunked(ChunkScan::default()),
+            (false, None | Some(0)) => State::Head,
+            (false, Some(length)) => State::Length(length),
+        }
+    }
+}
+
+/// Where in a chunked body the next byte belongs (RFC 9112, 7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Size,
+    Extension,
+    SizeEnd,
+    Data,
+    DataCr,
+    DataLf,
+    /// The begin of a trailer line.
+    Line,
+    Trailer,
+    TrailerLf,
+    LastLf,
+    Done,
+}
+
+#[derive(Debug, Default)]
+struct ChunkScan {
+    place: Place,
+    left: u64,
+    digits: u8,
+    extra: usize,
+}
+
+impl ChunkScan {
+    /// How many bytes belong to the body.
+    fn scan(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        let mut at = 0usize;
+        while self.place != Place::Done
+            && let Some(&b) = bytes.get(at)
+        {
+            if self.place == Place::Data {
+                let n = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len().saturating_sub(at));
+                self.left = self.left.saturating_sub(n as u64);
+                at = at.saturating_add(n);
+                if self.left == 0 {
+                    self.place = Place::DataCr;
+                }
+                continue;
+            }
+            self.place = self.step(b)?;
+            at = at.saturating_add(1);
+        }
+        Ok(at)
+    }
+
+    fn step(&mut self, b: u8) -> Result<Place, Refused> {
+        Ok(match (self.place, b) {
+            (Place::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                self.digits = self.digits.saturating_add(1);
+                if self.digits > 15 {
+                    return bad("a chunk's size is too large");
+                }
+                let digit = char::from(b).to_digit(16).unwrap_or_default();
+                self.left = self.left << 4 | u64::from(digit);
+                Place::Size
+            }
+            (Place::Size, b';') if self.digits > 0 => self.count(Place::Extension)?,
+            (Place::Size, b'\r') if self.digits > 0 => Place::SizeEnd,
+            (Place::Extension, b'\r') => Place::SizeEnd,
+            (Place::Extension, b'\t' | b' '..=b'~') => self.count(Place::Extension)?,
+            (Place::SizeEnd, b'\n') => {
+                self.digits = 0;
+                if self.left == 0 { Place::Line } else { Place::Data }
+            }
+            (Place::DataCr, b'\r') => Place::DataLf,
+            (Place::DataLf, b'\n') => Place::Size,
+            (Place::Line, b'\r') => Place::LastLf,
+            (Place::Line, b) if is_token(b) => self.count(Place::Trailer)?,
+            (Place::Trailer, b'\r') => Place::TrailerLf,
+            (Place::Trailer, b'\t' | b' '..=b'~' | 0x80..) => self.count(Place::Trailer)?,
+            (Place::TrailerLf, b'\n') => Place::Line,
+            (Place::LastLf, b'\n') => Place::Done,
+            (Place::Line | Place::Trailer | Place::TrailerLf | Place::LastLf, _) => return bad("bad trailers"),
+            _ => return bad("a bad chunk"),
+        })
+    }
+
+    fn count(&mut self, place: Place) -> Result<Place, Refused> {
+        self.extra = self.extra.saturating_add(1);
+        if self.extra > MAX_TRAILERS { bad("chunk extensions or trailers are too long") } else { Ok(place) }
+    }
+}
+
+/// `1*DIGIT`, at most 18 of them.
+fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// `tchar` (RFC 9110, 5.6.2).
+fn is_token(b: u8) -> bool {
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut b = 0;
+        while b < 256 {
+            let c = b as u8;
+            #[allow(clippy::indexing_slicing, reason = "constant, and in range")]
+            {
+                table[b] = c.is_ascii_alphanumeric()
+                    || matches!(c, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+            }
+            b += 1;
+        }
+        table
+    };
+    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(text: &str) -> Passed {
+        Guard::new(1024).pass(text.as_bytes())
+    }
+
+    #[track_caller]
+    fn refused(text: &str, why: &str) {
+        let passed = all(text);
+        let Some(Broken::Head(refused)) = passed.refused else { panic!("{passed:?} for {text:?}") };
+        assert_eq!((refused.why, passed.bytes), (why, 0), "{text:?}");
+    }
+
+    #[test]
+    fn requests_follow_one_another() {
+        let text = "GET / HTTP/1.1\r\nhost: a\r\n\r\nPOST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc\
+                    POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nt: 1\r\n\r\n\
+                    \r\nGET / HTTP/1.0\r\n\r\n";
+        let whole = Passed { bytes: text.len(), heads: 4, refused: None };
+        assert_eq!(all(text), whole);
+        for step in 1..9 {
+            let mut guard = Guard::new(1024);
+            let (mut at, mut heads, mut end) = (0, 0, 0);
+            while end < text.len() {
+                end = (end + step).min(text.len());
+                let passed = guard.pass(&text.as_bytes()[at..end]);
+                assert_eq!(passed.refused, None);
+                at += passed.bytes;
+                heads += passed.heads;
+            }
+            assert_eq!((at, heads), (text.len(), 4), "in steps of {step}");
+            assert!(guard.between_requests());
+        }
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_refused() {
+        let get = |fields: &str| format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        refused(&get("content-length: 1\r\ntransfer-encoding: chunked\r\n"), "both `Content-Length` and `Transfer-Encoding`");
+        refused(&get("content-length: 1\r\ncontent-length: 1\r\n"), "`Content-Length` is there twice");
+        refused(&get("content-length: 1, 1\r\n"), "`Content-Length` is not a number");
+        refused(&get("content-length: +1\r\n"), "`Content-Length` is not a number");
+        refused(&get("transfer-encoding: gzip, chunked\r\n"), "a `Transfer-Encoding` that is not `chunked`");
+        refused(&get("x_y: 1\r\n"), "a field name with an underscore");
+        refused(&get("x: 1\r\n y\r\n"), "a folded field");
+        refused(&get("x : 1\r\n"), "white space before the colon");
+        refused(&get("x: 1\n"), "a line ends without CR");
+        refused(&get("x: a\rb\r\n"), "a control character in a field");
+        refused(&get("host: a\r\n"), "`Host` is there twice");
+        refused("GET / HTTP/1.1\r\n\r\n", "no `Host`");
+        refused("GET  / HTTP/1.1\r\nhost: a\r\n\r\n", "the request line is not `METHOD target HTTP/1.1`");
+        refused("GET /#a HTTP/1.1\r\nhost: a\r\n\r\n", "a character in the target that no URI may have");
+        refused("PRI * HTTP/2.0\r\n\r\n", "neither HTTP/1.1 nor HTTP/1.0");
+        refused("\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", "empty lines before the request");
+        refused(&get(&"a: 1\r\n".repeat(100)), "more than 100 header fields");
+        refused(&get(&format!("a: {}\r\n", "x".repeat(1024))), "the head is longer than `header max`");
+    }
+
+    #[test]
+    fn a_head_without_end_is_refused_at_its_limit() {
+        let text = format!("GET / HTTP/1.1\r\na: {}", "x".repeat(1010));
+        assert!(matches!(all(&text).refused, Some(Broken::Head(Refused { status: 431, .. }))));
+    }
+
+    #[test]
+    fn chunks_are_followed_strictly() {
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        for body in ["\r\n", "g\r\n", "1\nab\r\n", "1\r\nabc\r\n", "1 \r\na\r\n", "-1\r\n", "0x1\r\na\r\n", "1\r\na\n", "0\r\n x: 1\r\n\r\n", "0\r\nx\n\r\n", "10000000000000000\r\n"] {
+            let passed = all(&format!("{head}{body}"));
+            assert!(matches!(passed.refused, Some(Broken::Body(_))), "{body:?}: {passed:?}");
+            assert_eq!(passed.heads, 1);
+        }
+    }
+}

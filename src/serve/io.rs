@@ -1,0 +1,192 @@
+//! A client's socket as hyper uses it: guarded reads, and writes that cost one cheap system call.
+
+use super::client::{Client, Waits};
+use super::guard::{Broken, Guard};
+use bytes::{Buf, Bytes, BytesMut};
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Writes in several pieces up to this size are joined: one `send` of a copy is cheaper than `writev`.
+const JOIN: usize = 4 * 1024;
+/// What hyper gets for a request that was refused: the service knows by its number what to answer.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
+
+/// A client's socket.
+pub struct Stream {
+    tcp: TcpStream,
+    client: Rc<Client>,
+    guard: Guard,
+    /// The beginning of a head.
+    held: BytesMut,
+    /// What may go on and has not found room.
+    ready: Bytes,
+    refused: bool,
+}
+
+impl Stream {
+    /// A socket whose heads have at most `header_max` bytes.
+    pub fn new(tcp: TcpStream, client: Rc<Client>, header_max: usize) -> Stream {
+        Stream { tcp, client, guard: Guard::new(header_max), held: BytesMut::new(), ready: Bytes::new(), refused: false }
+    }
+
+    /// The socket, and what was read of it and not handed on.
+    pub fn into_parts(self) -> (TcpStream, Bytes) {
+        let mut rest = BytesMut::from(&self.ready[..]);
+        rest.extend_from_slice(&self.held);
+        (self.tcp, rest.freeze())
+    }
+
+    /// Nothing came: what is waited for?
+    fn nothing_came(&self) {
+        let client = &self.client;
+        if client.is_busy() {
+            return;
+        }
+        let listener = client.port.patience();
+        if !self.guard.between_requests() {
+            // From the first byte of the head, however many pieces it comes in.
+            if !matches!(client.waits(), Waits::Head) {
+                client.wait(Waits::Head, listener.header);
+            }
+        } else if client.waits() == Waits::Nothing {
+            client.wait(Waits::Request, if client.is_new() { listener.header } else { listener.idle });
+        }
+    }
+
+    /// Looks at what lies in `buf` behind `from`, and takes back what may not go on yet.
+    fn admit(&mut self, buf: &mut ReadBuf<'_>, from: usize) -> io::Result<()> {
+        let came = buf.filled().get(from..).unwrap_or_default();
+        let passed = if self.held.is_empty() {
+            let passed = self.guard.pass(came);
+            self.held.extend_from_slice(came.get(passed.bytes..).unwrap_or_default());
+            buf.set_filled(from.saturating_add(passed.bytes));
+            passed
+        } else {
+            self.held.extend_from_slice(came);
+            buf.set_filled(from);
+            let passed = self.guard.pass(&self.held);
+            self.ready = self.held.split_to(passed.bytes.min(self.held.len())).freeze();
+            passed
+        };
+        if passed.heads > 0 {
+            self.client.came(Waits::Request);
+            self.client.came(Waits::Head);
+        }
+        match passed.refused {
+            None => self.client.heads_passed(passed.heads, None),
+            Some(Broken::Head(refused)) => {
+                self.client.heads_passed(passed.heads.saturating_add(1), Some(refused));
+                self.client.came(Waits::Request);
+                self.client.came(Waits::Head);
+                self.held.clear();
+                self.refused = true;
+                let mut ready = BytesMut::from(&self.ready[..]);
+                ready.extend_from_slice(STAND_IN);
+                self.ready = ready.freeze();
+            }
+            Some(Broken::Body(refused)) => return Err(io::Error::new(io::ErrorKind::InvalidData, refused.why)),
+        }
+        Ok(())
+    }
+
+    /// Takes what a refused client still sends, so that closing does not reset what it is told.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        for _ in 0..16 {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            if !this.ready.is_empty() {
+                let n = this.ready.len().min(buf.remaining());
+                buf.put_slice(this.ready.get(..n).unwrap_or_default());
+                this.ready.advance(n);
+                return Poll::Ready(Ok(()));
+            }
+            if this.refused {
+                return this.poll_discard(cx);
+            }
+            let from = buf.filled().len();
+            match Pin::new(&mut this.tcp).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() == from => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    this.nothing_came();
+                    return Poll::Pending;
+                }
+            }
+            this.admit(buf, from)?;
+            if buf.filled().len() > from {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+thread_local! {
+    static JOINED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(JOIN));
+}
+
+impl Stream {
+    /// The client takes nothing, or took something.
+    fn wrote<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Pending if self.client.waits() != Waits::Write => {
+                self.client.wait(Waits::Write, self.client.port.patience().idle);
+            }
+            Poll::Ready(_) => self.client.came(Waits::Write),
+            Poll::Pending => {}
+        }
+        written
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let written = match bufs {
+            [one] => Pin::new(&mut self.tcp).poll_write(cx, one),
+            several if total <= JOIN => JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                several.iter().for_each(|buf| joined.extend_from_slice(buf));
+                Pin::new(&mut self.tcp).poll_write(cx, joined)
+            }),
+            several => Pin::new(&mut self.tcp).poll_write_vectored(cx, several),
+        };
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
