@@ -34,6 +34,11 @@ impl Stream {
         Stream { tcp, client, guard: Guard::new(header_max), held: BytesMut::new(), ready: Bytes::new(), refused: false }
     }
 
+    /// The client has sent no more than whole requests.
+    pub fn is_between_requests(&self) -> bool {
+        self.guard.between_requests() && !self.refused
+    }
+
     /// The socket, and what was read of it and not handed on.
     pub fn into_parts(self) -> (TcpStream, Bytes) {
         let mut rest = BytesMut::from(&self.ready[..]);

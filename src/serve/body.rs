@@ -1,0 +1,297 @@
+//! Bodies on their way through: the client's to the upstream, and the answer's to the client.
+
+use super::client::{Client, Waits};
+use crate::decide::BodyFailure;
+use crate::observe::access::Record;
+use crate::policy::limit::Hold;
+use super::exchange::Streaming;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A request's body. Its errors are [`ClientFailure`].
+pub struct RequestBody {
+    source: Source,
+    client: Rc<Client>,
+    /// How long the client may be silent.
+    idle: Duration,
+    /// How many more bytes it may send.
+    left: u64,
+}
+
+enum Source {
+    Whole(Option<Bytes>),
+    Client(Incoming),
+}
+
+/// The client did not send its body as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientFailure(pub BodyFailure);
+
+impl fmt::Display for ClientFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            BodyFailure::TooLarge => "the request body is longer than `body max`",
+            BodyFailure::Broken => "the client broke off",
+            BodyFailure::Timeout => "the client was too slow with its body",
+        })
+    }
+}
+
+impl std::error::Error for ClientFailure {}
+
+impl RequestBody {
+    /// What the client sends, as it comes.
+    pub fn streaming(incoming: Incoming, client: Rc<Client>) -> RequestBody {
+        let idle = client.port.patience().idle;
+        RequestBody { source: Source::Client(incoming), client, idle, left: u64::MAX }
+    }
+
+    /// A body that is there.
+    pub fn whole(bytes: Bytes, client: Rc<Client>) -> RequestBody {
+        RequestBody { source: Source::Whole(Some(bytes)), client, idle: Duration::MAX, left: u64::MAX }
+    }
+
+    /// At most `max` more bytes, each within `idle` of the one before.
+    pub fn limit(&mut self, max: u64, idle: Duration) {
+        (self.left, self.idle) = (max, idle);
+    }
+
+    /// All of it, if it is no longer than `max`.
+    pub async fn collect(mut self, max: u64) -> Result<Bytes, BodyFailure> {
+        self.left = max;
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+            let Ok(data) = frame.map_err(|failure| failure.0)?.into_data() else { continue };
+            if first.is_empty() && all.is_empty() {
+                first = data;
+            } else {
+                if all.is_empty() {
+                    all.extend_from_slice(&std::mem::take(&mut first));
+                }
+                all.extend_from_slice(&data);
+            }
+        }
+        Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = ClientFailure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFailure>>> {
+        let this = self.get_mut();
+        let incoming = match &mut this.source {
+            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Client(incoming) => incoming,
+        };
+        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+            if this.client.waits() == Waits::Nothing {
+                this.client.wait(Waits::Body, this.idle);
+            } else if this.client.waits() == Waits::Body && this.client.is_late(cx) {
+                this.client.came(Waits::Body);
+                return Poll::Ready(Some(Err(ClientFailure(BodyFailure::Timeout))));
+            }
+            // The connection's task looks at its deadline, too.
+            return Poll::Pending;
+        };
+        this.client.came(Waits::Body);
+        Poll::Ready(match frame {
+            None => None,
+            Some(Err(_)) => Some(Err(ClientFailure(BodyFailure::Broken))),
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match this.left.checked_sub(length) {
+                    Some(left) => {
+                        this.left = left;
+                        Some(Ok(frame))
+                    }
+                    None => Some(Err(ClientFailure(BodyFailure::TooLarge))),
+                }
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Source::Client(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Source::Client(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+/// The body of an answer. With it the request ends.
+pub struct ResponseBody {
+    kind: Kind,
+    end: End,
+}
+
+enum Kind {
+    Whole(Option<Bytes>),
+    Upstream(Streaming),
+}
+
+impl ResponseBody {
+    /// A body that is there.
+    pub fn whole(bytes: Bytes, end: End) -> ResponseBody {
+        ResponseBody { kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), end }
+    }
+
+    /// What the upstream sends, as it comes.
+    pub fn upstream(body: Streaming, end: End) -> ResponseBody {
+        ResponseBody { kind: Kind::Upstream(body), end }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.kind {
+            Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
+            Kind::Upstream(streaming) => match Pin::new(&mut streaming.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => {
+                    if streaming.total.as_ref().is_some_and(|total| total.poll_expired(cx)) {
+                        this.end.broke_off(&"`timeout total` is over");
+                        return Poll::Ready(Some(Err("timeout total".into())));
+                    }
+                    return Poll::Pending;
+                }
+            },
+        };
+        Poll::Ready(frame.map(|frame| match frame {
+            Ok(frame) => {
+                if let (Some(record), Some(data)) = (&mut this.end.record, frame.data_ref()) {
+                    record.sent = record.sent.saturating_add(data.len() as u64);
+                }
+                Ok(frame)
+            }
+            Err(error) => {
+                this.end.broke_off(&error);
+                Err(error.into())
+            }
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Upstream(streaming) => streaming.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Upstream(streaming) => streaming.body.size_hint(),
+        }
+    }
+}
+
+/// What a request holds until its answer is over, whichever way it ends. Then its line is logged.
+pub struct End {
+    client: Rc<Client>,
+    /// Concurrent limits.
+    pub holds: Vec<Hold>,
+    /// One of the upstream's `max requests`.
+    pub permit: Option<OwnedSemaphorePermit>,
+    /// The line of the access log.
+    pub record: Option<Box<Record>>,
+}
+
+impl End {
+    /// A request of this client that holds nothing yet.
+    pub fn new(client: Rc<Client>) -> End {
+        End { client, holds: Vec::new(), permit: None, record: None }
+    }
+
+    fn broke_off(&mut self, why: &dyn fmt::Display) {
+        if let Some(record) = &mut self.record {
+            record.broke_off(why);
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.client.request_ended();
+        if let Some(record) = self.record.take() {
+            record.write();
+        }
+    }
+}
+
+/// Takes out what belongs to the connection (RFC 9110, 7.6.1). `Trailer` stays: hyper sends the trailers that it names.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    use http::header::{CONNECTION, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE};
+    if headers.contains_key(CONNECTION) {
+        let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+        let names = lines.flat_map(|line| line.split(',')).map(str::trim);
+        // What frames or routes a message never depends on the hop.
+        let named: Vec<_> = names
+            .filter(|name| !name.eq_ignore_ascii_case("close") && !name.eq_ignore_ascii_case("content-length"))
+            .filter_map(|name| http::HeaderName::try_from(name).ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+    }
+    let belongs = |name: &http::HeaderName| {
+        *name == TRANSFER_ENCODING
+            || *name == UPGRADE
+            || *name == TE
+            || *name == PROXY_AUTHENTICATE
+            || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+    };
+    if headers.keys().any(belongs) {
+        for name in [TRANSFER_ENCODING, UPGRADE, TE, PROXY_AUTHENTICATE] {
+            headers.remove(name);
+        }
+        headers.remove("keep-alive");
+        headers.remove("proxy-connection");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_the_connection_goes() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "3"),
+            ("trailer", "x-sum"),
+            ("x-end", "1"),
+        ] {
+            headers.append(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        let left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+        assert_eq!(left, ["content-length", "trailer", "x-end"]);
+    }
+}

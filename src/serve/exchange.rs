@@ -1,0 +1,351 @@
+//! A request on its way to an upstream: attempts until one gives an answer.
+
+use super::body::{ClientFailure, End, RequestBody};
+use super::client::Client;
+use super::world::Live;
+use crate::decide::{BodyFailure, Decided, Forward};
+use crate::model::ast::RetryOn;
+use crate::plan::{self, Server, defaults};
+use crate::policy::problem::FailureKind;
+use crate::upstream::balance::Tried;
+use crate::upstream::config::Timeouts;
+use crate::upstream::timer::Deadline;
+use crate::upstream::{Answer, ErrorKind, ExchangeError, Limits, Request, Upgraded, Upstream, UpstreamBody, echo};
+use bytes::Bytes;
+use http::{Method, StatusCode, response};
+use http_body::Body;
+use smol_str::{SmolStr, ToSmolStr};
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+/// The most that `echo` reads of a body.
+const ECHO_BODY: u64 = 1024 * 1024;
+
+/// An upstream's answer.
+pub struct Got {
+    /// The server that gave it.
+    pub server: SmolStr,
+    /// From the first attempt to its head.
+    pub time: Duration,
+    /// What it is.
+    pub answer: Reached,
+}
+
+/// The kinds of answers.
+pub enum Reached {
+    /// A head, and a body that is still on its way.
+    Response(response::Parts, Streaming),
+    /// All of it.
+    Whole(response::Parts, Bytes),
+    /// 101, and how long nothing may move.
+    Upgrade(response::Parts, Box<Upgraded>, Duration),
+}
+
+/// A body on its way, and when it must have come.
+pub struct Streaming {
+    /// The body.
+    pub body: UpstreamBody<RequestBody>,
+    /// The end of `timeout total`.
+    pub total: Option<Deadline>,
+}
+
+/// No answer.
+pub struct Failure {
+    /// Which kind.
+    pub kind: FailureKind,
+    /// Another status than the kind's.
+    pub status: Option<u16>,
+    /// What exactly, for the log.
+    pub detail: String,
+}
+
+impl Failure {
+    fn new(kind: FailureKind, detail: impl Into<String>) -> Failure {
+        Failure { kind, status: None, detail: detail.into() }
+    }
+}
+
+/// Sends the request until a server answers or no attempt is left.
+pub async fn forward(
+    decided: &Decided<'_>,
+    forward: &Forward,
+    world: &Live<'_>,
+    client: &Rc<Client>,
+    end: &mut End,
+) -> Result<Got, Failure> {
+    let Some(plan) = decided.cx.plan.upstream(forward.upstream) else {
+        return Err(Failure::new(FailureKind::Internal, "an upstream without a plan"));
+    };
+    if let Some(gate) = world.local.generation.gate(forward.upstream) {
+        let full = || Failure::new(FailureKind::Overloaded, "`max requests` of the upstream are under way");
+        end.permit = Some(gate.enter().await.ok_or_else(full)?);
+    }
+    let mut body = world.body.borrow_mut().take();
+    if let Some(bytes) = &forward.body {
+        body = Some(RequestBody::whole(bytes.clone(), client.clone()));
+    }
+    let idle = forward.timeouts.idle.unwrap_or(defaults::IDLE);
+    if let (Some(body), None) = (&mut body, &forward.body) {
+        body.limit(forward.body_max.unwrap_or(u64::MAX), idle);
+    }
+    let Some(upstream) = world.local.upstream(forward.upstream) else {
+        return answer_echo(decided, forward, plan, client, body).await;
+    };
+    let attempts = Attempts { decided, forward, plan, upstream, client, idle };
+    attempts.run(body, end).await
+}
+
+struct Attempts<'a, 'r> {
+    decided: &'a Decided<'r>,
+    forward: &'a Forward,
+    plan: &'a plan::Upstream,
+    upstream: &'a Upstream,
+    client: &'a Rc<Client>,
+    idle: Duration,
+}
+
+impl Attempts<'_, '_> {
+    async fn run(&self, mut body: Option<RequestBody>, end: &mut End) -> Result<Got, Failure> {
+        let began = Instant::now();
+        let total = self.forward.timeouts.total.map(|total| {
+            let deadline = self.client.worker.timer.deadline();
+            deadline.arm(total);
+            deadline
+        });
+        let bodiless = body.as_ref().is_none_or(Body::is_end_stream);
+        let buffered = self.forward.body.is_some();
+        let method = self.forward.method.as_ref().unwrap_or(self.decided.cx.head.method);
+        self.upstream.shared().count_request();
+        let mut tried = Tried::default();
+        let mut left = self.forward.retries();
+        loop {
+            let Some(at) = self.upstream.pick(self.forward.hash.unwrap_or(0), &tried) else {
+                return Err(Failure::new(FailureKind::UpstreamUnhealthy, "no server is usable"));
+            };
+            let Some(server) = self.plan.servers.get(at) else {
+                return Err(Failure::new(FailureKind::Internal, "a server without a plan"));
+            };
+            if let Some(record) = &mut end.record {
+                record.attempts = record.attempts.saturating_add(1);
+                record.server = server.authority.clone();
+            }
+            let outcome = self.attempt(at, server, method, &mut body, total.as_ref()).await;
+            let why = match &outcome {
+                Ok(answer) => answer.status().to_smolstr(),
+                Err(Missed::Total) => return Err(Failure::new(FailureKind::UpstreamTimeout, "`timeout total` is over")),
+                Err(Missed::Exchange(error)) => word(error.kind),
+            };
+            let again = left > 0
+                && match &outcome {
+                    Ok(answer) => method.is_idempotent() && (bodiless || buffered) && self.retries_status(answer.status()),
+                    Err(Missed::Exchange(error)) => self.retries_error(error, method, bodiless || buffered),
+                    Err(Missed::Total) => false,
+                }
+                && self.upstream.shared().allow_retry();
+            if !again {
+                let answer = outcome.map_err(|missed| failure(missed))?;
+                return Ok(Got { server: server.authority.clone(), time: began.elapsed(), answer: answer.into_reached(total, self.idle) });
+            }
+            if let Some(record) = &mut end.record {
+                record.failed.push(why);
+            }
+            drop(outcome);
+            tried.add(at);
+            self.pause(self.forward.retries().saturating_sub(left)).await;
+            left = left.saturating_sub(1);
+            if let Some(bytes) = &self.forward.body {
+                body = Some(RequestBody::whole(bytes.clone(), self.client.clone()));
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        at: usize,
+        server: &Server,
+        method: &Method,
+        body: &mut Option<RequestBody>,
+        total: Option<&Deadline>,
+    ) -> Result<Answered, Missed> {
+        let entropy = fastrand::u128(..);
+        let timeouts = &self.forward.timeouts;
+        let mut request = Request {
+            method,
+            expect_continue: false,
+            upgrade: self.decided.cx.head.upgrade.is_some(),
+            timeouts: Timeouts {
+                connect: timeouts.connect.unwrap_or(defaults::CONNECT),
+                response: timeouts.response.unwrap_or(defaults::RESPONSE),
+                idle: self.idle,
+            },
+            limits: Limits::default(),
+            interim: None,
+        };
+        let head = |out: &mut Vec<u8>| self.decided.outgoing(self.forward, server, entropy, out);
+        let exchange = self.upstream.exchange(at, &mut request, head, body);
+        let outcome = match total {
+            None => exchange.await,
+            Some(total) => {
+                let mut exchange = pin!(exchange);
+                let outcome = poll_fn(|cx| match exchange.as_mut().poll(cx) {
+                    Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+                    Poll::Pending if total.poll_expired(cx) => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                });
+                outcome.await.ok_or(Missed::Total)?
+            }
+        };
+        match outcome {
+            Ok(Answer::Response(response)) => {
+                let (parts, body) = response.into_parts();
+                Ok(Answered::Response(parts, body))
+            }
+            Ok(Answer::Upgrade(response)) => {
+                let (parts, upgraded) = response.into_parts();
+                Ok(Answered::Upgrade(parts, Box::new(upgraded)))
+            }
+            Err(error) => Err(Missed::Exchange(error)),
+        }
+    }
+
+    fn retries_status(&self, status: StatusCode) -> bool {
+        self.on().iter().any(|on| match on {
+            RetryOn::Status(code) => *code == status.as_u16(),
+            RetryOn::Class(class) => u16::from(*class) == status.as_u16() / 100,
+            RetryOn::Connect | RetryOn::Reset | RetryOn::Timeout => false,
+        })
+    }
+
+    fn retries_error(&self, error: &ExchangeError, method: &Method, repeatable: bool) -> bool {
+        if matches!(error.kind, ErrorKind::RequestBody | ErrorKind::Overloaded) {
+            return false;
+        }
+        if error.kind.is_connect() {
+            return self.on().contains(&RetryOn::Connect);
+        }
+        let on = if error.kind.is_timeout() { RetryOn::Timeout } else { RetryOn::Reset };
+        method.is_idempotent() && (repeatable || !error.body_consumed) && self.on().contains(&on)
+    }
+
+    fn on(&self) -> &[RetryOn] {
+        self.forward.retry.on.as_deref().unwrap_or(&[RetryOn::Connect])
+    }
+
+    /// A while that doubles each time, by chance shorter, so that those who failed together do not return together.
+    async fn pause(&self, retries: u32) {
+        let (shortest, longest) = self.forward.retry.backoff.unwrap_or(defaults::BACKOFF);
+        let most = shortest.saturating_mul(1u32.checked_shl(retries).unwrap_or(u32::MAX)).min(longest);
+        let pause = shortest.min(most).mul_f64(0.5 + fastrand::f64() / 2.0).max(most.mul_f64(fastrand::f64()));
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+enum Answered {
+    Response(response::Parts, UpstreamBody<RequestBody>),
+    Upgrade(response::Parts, Box<Upgraded>),
+}
+
+impl Answered {
+    fn status(&self) -> StatusCode {
+        match self {
+            Answered::Response(parts, _) | Answered::Upgrade(parts, _) => parts.status,
+        }
+    }
+
+    fn into_reached(self, total: Option<Deadline>, idle: Duration) -> Reached {
+        match self {
+            Answered::Response(parts, body) => Reached::Response(parts, Streaming { body, total }),
+            Answered::Upgrade(parts, upgraded) => Reached::Upgrade(parts, upgraded, idle),
+        }
+    }
+}
+
+enum Missed {
+    /// `timeout total`.
+    Total,
+    Exchange(ExchangeError),
+}
+
+fn failure(missed: Missed) -> Failure {
+    let error = match missed {
+        Missed::Total => return Failure::new(FailureKind::UpstreamTimeout, "`timeout total` is over"),
+        Missed::Exchange(error) => error,
+    };
+    if error.kind == ErrorKind::RequestBody {
+        let client = error.source().and_then(|source| source.downcast_ref::<ClientFailure>());
+        return client_failure(client.map_or(BodyFailure::Broken, |failure| failure.0));
+    }
+    let kind = match error.kind {
+        ErrorKind::Dns | ErrorKind::Refused | ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Tls => {
+            FailureKind::UpstreamConnect
+        }
+        ErrorKind::Overloaded => FailureKind::Overloaded,
+        ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => FailureKind::UpstreamTimeout,
+        ErrorKind::Reset | ErrorKind::Closed | ErrorKind::Malformed(_) | ErrorKind::RequestBody => FailureKind::UpstreamReset,
+    };
+    Failure::new(kind, error.to_string())
+}
+
+fn client_failure(why: BodyFailure) -> Failure {
+    let kind = if why == BodyFailure::TooLarge { FailureKind::BodyTooLarge } else { FailureKind::BadRequest };
+    let status = (why == BodyFailure::Timeout).then_some(408);
+    Failure { kind, status, detail: ClientFailure(why).to_string() }
+}
+
+/// What came of an attempt, in a word for the log.
+fn word(kind: ErrorKind) -> SmolStr {
+    SmolStr::new_static(match kind {
+        ErrorKind::Dns => "dns",
+        ErrorKind::Refused => "refused",
+        ErrorKind::Connect => "connect",
+        ErrorKind::ConnectTimeout => "connect-timeout",
+        ErrorKind::Tls => "tls",
+        ErrorKind::Overloaded => "overloaded",
+        ErrorKind::Reset | ErrorKind::Closed => "reset",
+        ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => "timeout",
+        ErrorKind::Malformed(_) => "malformed",
+        ErrorKind::RequestBody => "request-body",
+    })
+}
+
+/// The built-in server.
+async fn answer_echo(
+    decided: &Decided<'_>,
+    forward: &Forward,
+    plan: &plan::Upstream,
+    client: &Rc<Client>,
+    body: Option<RequestBody>,
+) -> Result<Got, Failure> {
+    let began = Instant::now();
+    let max = forward.body_max.unwrap_or(ECHO_BODY).min(ECHO_BODY);
+    let body = match body {
+        Some(body) => body.collect(max).await.map_err(client_failure)?,
+        None => Bytes::new(),
+    };
+    let mut head = Vec::with_capacity(512);
+    decided.outgoing(forward, &echo_server(&plan.name), fastrand::u128(..), &mut head);
+    if !body.is_empty() {
+        head.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+    }
+    let (parts, answer) = echo::respond(&head, &body, client.peer, &plan.name).into_parts();
+    Ok(Got { server: plan.name.clone(), time: began.elapsed(), answer: Reached::Whole(parts, answer) })
+}
+
+/// `echo` as a server.
+fn echo_server(name: &SmolStr) -> Server {
+    Server {
+        tls: false,
+        host: name.clone(),
+        port: 80,
+        authority: name.clone(),
+        prefix: SmolStr::default(),
+        weight: 1,
+        backup: false,
+    }
+}

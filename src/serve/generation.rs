@@ -1,0 +1,193 @@
+//! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
+
+use super::materials::{Materials, Problem};
+use crate::plan::{self, Plan, UpstreamId};
+use crate::policy::forwarded;
+use crate::model::ast::ForwardField;
+use crate::upstream::budget::Limits as Budget;
+use crate::upstream::config::{self, Host, Pool, Roots, Scheme};
+use crate::upstream::timer::Timer;
+use crate::upstream::{Config, Shared, Upstream, tls};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A plan with everything that its workers share.
+pub struct Generation {
+    /// What is decided by.
+    pub plan: Arc<Plan>,
+    /// Tables and keys.
+    pub materials: Materials,
+    /// Whose word on the client's address counts.
+    pub trust: Option<forwarded::Trust>,
+    /// By [`UpstreamId`]; none for `echo`.
+    upstreams: Vec<Option<Arc<Shared>>>,
+    /// By [`UpstreamId`]; none without `max requests`.
+    gates: Vec<Option<Arc<Gate>>>,
+}
+
+impl Generation {
+    /// A new generation of `plan`; what did not change is shared with `old`. The error is a sentence.
+    pub fn new(plan: Arc<Plan>, old: Option<&Generation>, workers: usize) -> Result<(Generation, Vec<Problem>), String> {
+        let (materials, problems) = Materials::read(&plan, old.map(|old| (&*old.plan, &old.materials)));
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+        let upstreams = plan.upstreams.iter().map(|upstream| share(upstream, old, workers)).collect::<Result<_, _>>()?;
+        let gates = plan.upstreams.iter().map(|upstream| gate(upstream, old)).collect();
+        let trust = plan.trust.as_ref().map(|trust| forwarded::Trust {
+            proxies: trust.proxies.clone(),
+            field: match trust.using {
+                ForwardField::XForwardedFor => forwarded::Field::XForwardedFor,
+                ForwardField::Forwarded => forwarded::Field::Forwarded,
+            },
+        });
+        Ok((Generation { plan, materials, trust, upstreams, gates }, problems))
+    }
+
+    /// The same with tables and keys read anew.
+    pub fn with_fresh_materials(&self) -> (Generation, Vec<Problem>) {
+        let (materials, problems) = Materials::read(&self.plan, Some((&self.plan, &self.materials)));
+        let fresh = Generation {
+            plan: self.plan.clone(),
+            materials,
+            trust: self.trust.clone(),
+            upstreams: self.upstreams.clone(),
+            gates: self.gates.clone(),
+        };
+        (fresh, problems)
+    }
+
+    /// The limit of an upstream's requests at once, if it has one.
+    pub fn gate(&self, id: UpstreamId) -> Option<&Arc<Gate>> {
+        self.gates.get(id.index())?.as_ref()
+    }
+
+    fn shared_of(&self, name: &str) -> Option<&Arc<Shared>> {
+        let at = self.plan.upstreams.iter().position(|upstream| upstream.name == name)?;
+        self.upstreams.get(at)?.as_ref()
+    }
+}
+
+fn share(upstream: &plan::Upstream, old: Option<&Generation>, workers: u32) -> Result<Option<Arc<Shared>>, String> {
+    if upstream.echo {
+        return Ok(None);
+    }
+    let config = config(upstream, workers);
+    if let Some(same) = old.and_then(|old| old.shared_of(&upstream.name)).filter(|shared| shared.config == config) {
+        return Ok(Some(same.clone()));
+    }
+    for server in config.servers.iter().filter(|server| server.scheme == Scheme::Https) {
+        tls::server_name(&server.host).map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
+    }
+    Shared::new(config, workers).map(Some).map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+}
+
+fn config(upstream: &plan::Upstream, workers: u32) -> Config {
+    let server = |server: &plan::Server| config::Server {
+        scheme: if server.tls { Scheme::Https } else { Scheme::Http },
+        host: Host::from(server.host.as_str()),
+        port: server.port,
+        prefix: server.prefix.to_string(),
+        weight: server.weight,
+        backup: server.backup,
+    };
+    let balance = match &upstream.balance {
+        plan::Balance::P2c => config::Balance::P2c,
+        plan::Balance::RoundRobin => config::Balance::RoundRobin,
+        plan::Balance::Random => config::Balance::Random,
+        plan::Balance::LeastRequests => config::Balance::LeastRequests,
+        plan::Balance::Hash(_) => config::Balance::Hash,
+    };
+    let share = upstream.retry.budget.unwrap_or(plan::defaults::RETRY_BUDGET) / 100.0;
+    Config {
+        name: upstream.name.to_string(),
+        servers: upstream.servers.iter().map(server).collect(),
+        balance,
+        pool: Pool {
+            max: u32::try_from(upstream.pool_max).ok().map(|max| max.saturating_mul(workers)),
+            idle: upstream.pool_idle,
+            ..Pool::default()
+        },
+        roots: upstream.ca_file.clone().map_or(Roots::System, Roots::File),
+        budget: Budget { share: share as f32, ..Budget::default() },
+    }
+}
+
+/// `max requests N pending M`.
+pub struct Gate {
+    slots: Arc<Semaphore>,
+    max: u64,
+    pending: u64,
+    waiting: AtomicU64,
+}
+
+fn gate(upstream: &plan::Upstream, old: Option<&Generation>) -> Option<Arc<Gate>> {
+    let max = upstream.max_requests?;
+    let pending = upstream.max_pending.unwrap_or(0);
+    let same = old.and_then(|old| {
+        let at = old.plan.upstreams.iter().position(|u| u.name == upstream.name)?;
+        old.gates.get(at)?.clone().filter(|gate| gate.max == max && gate.pending == pending)
+    });
+    let slots = usize::try_from(max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+    Some(same.unwrap_or_else(|| {
+        Arc::new(Gate { slots: Arc::new(Semaphore::new(slots)), max, pending, waiting: AtomicU64::new(0) })
+    }))
+}
+
+impl Gate {
+    /// The right to one request; none when too many wait already.
+    pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.slots.clone().try_acquire_owned() {
+            return Some(permit);
+        }
+        struct Waits<'a>(&'a AtomicU64);
+        impl Drop for Waits<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Relaxed);
+            }
+        }
+        let before = self.waiting.fetch_add(1, Relaxed);
+        let _waits = Waits(&self.waiting);
+        if before >= self.pending {
+            return None;
+        }
+        self.slots.clone().acquire_owned().await.ok()
+    }
+}
+
+/// A generation in one worker, with the worker's own connections.
+pub struct Local {
+    /// What it is made of.
+    pub generation: Arc<Generation>,
+    upstreams: Vec<Option<Rc<Upstream>>>,
+}
+
+impl Local {
+    /// In a worker's runtime. Pools of upstreams that did not change are taken over from `old`.
+    pub fn new(generation: Arc<Generation>, old: Option<&Local>, timer: &Timer) -> std::io::Result<Local> {
+        let before = |shared: &Arc<Shared>| {
+            old?.upstreams.iter().flatten().find(|upstream| Arc::ptr_eq(upstream.shared(), shared)).cloned()
+        };
+        let upstreams = generation.upstreams.iter().map(|shared| {
+            let Some(shared) = shared else { return Ok(None) };
+            match before(shared) {
+                Some(same) => Ok(Some(same)),
+                None => Upstream::new(shared.clone(), timer).map(|upstream| Some(Rc::new(upstream))),
+            }
+        });
+        let upstreams = upstreams.collect::<std::io::Result<_>>()?;
+        Ok(Local { generation, upstreams })
+    }
+
+    /// What is decided by.
+    #[inline]
+    pub fn plan(&self) -> &Plan {
+        &self.generation.plan
+    }
+
+    /// An upstream's client; none for `echo`.
+    #[inline]
+    pub fn upstream(&self, id: UpstreamId) -> Option<&Rc<Upstream>> {
+        self.upstreams.get(id.index())?.as_ref()
+    }
+}

@@ -1,0 +1,61 @@
+//! The world of a request that is really served.
+
+use super::body::RequestBody;
+use super::generation::Local;
+use super::worker::Worker;
+use crate::decide::{BodyFailure, Refusal, World};
+use crate::model::table::TableData;
+use crate::plan::{AuthId, TableId};
+use crate::policy::auth::Caller;
+use crate::policy::limit::{Check, Verdict};
+use bytes::Bytes;
+use http::HeaderMap;
+use jiff::Timestamp;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Clock, dice, counters, keys and the request's body.
+pub struct Live<'a> {
+    /// The worker that serves it.
+    pub worker: &'a Worker,
+    /// What it is served by.
+    pub local: &'a Local,
+    /// When the request came.
+    pub now: Timestamp,
+    /// The body, until somebody takes it.
+    pub body: RefCell<Option<RequestBody>>,
+}
+
+impl World for Live<'_> {
+    fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    fn random(&self) -> u128 {
+        fastrand::u128(..)
+    }
+
+    fn instance(&self) -> &str {
+        &self.worker.instance
+    }
+
+    fn table(&self, id: TableId) -> Arc<TableData> {
+        self.local.generation.materials.table(id)
+    }
+
+    fn authenticate(&self, auth: AuthId, headers: &HeaderMap, query: Option<&str>) -> Result<Arc<Caller>, Refusal> {
+        self.local.generation.materials.authenticate(auth, headers, query, || self.now)
+    }
+
+    fn take<'a>(&'a self, checks: &'a [Check<'a>]) -> impl Future<Output = Verdict> + 'a {
+        std::future::ready(self.worker.counters.take_now(checks, self.now))
+    }
+
+    async fn body(&self, max: u64) -> Result<Bytes, BodyFailure> {
+        let body = self.body.borrow_mut().take();
+        match body {
+            Some(body) => body.collect(max).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+}
