@@ -11,6 +11,7 @@ mod fmt;
 mod keys;
 mod line_diff;
 mod man;
+mod serve;
 mod terminal;
 mod token;
 
@@ -31,6 +32,7 @@ pub struct Cli {
 enum Command {
     Check(check::Args),
     Explain(explain::Args),
+    Serve(serve::Args),
     Fmt(fmt::Args),
     Keys(keys::Args),
     Token(token::Args),
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Fmt(args) => fmt::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Token(args) => token::run(args),

@@ -6,6 +6,7 @@ pub mod inputs;
 pub mod materials;
 mod memory;
 mod roots;
+pub mod watch;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -20,12 +20,13 @@ pub(super) enum Format {
 pub(super) struct Lines {
     format: Format,
     level: Level,
+    access: bool,
     sink: Arc<Sink>,
 }
 
 impl Lines {
-    pub(super) fn new(format: Format, level: Level, sink: Arc<Sink>) -> Lines {
-        Lines { format, level, sink }
+    pub(super) fn new(format: Format, level: Level, access: bool, sink: Arc<Sink>) -> Lines {
+        Lines { format, level, access, sink }
     }
 }
 
@@ -35,8 +36,9 @@ thread_local! {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let own = metadata.target().starts_with("gw");
-        metadata.is_event() && *metadata.level() <= if own { self.level } else { self.level.min(Level::WARN) }
+        let target = metadata.target();
+        let own = target.starts_with("gw");
+        metadata.is_event() && (self.access || target != super::access::TARGET) && *metadata.level() <= if own { self.level } else { self.level.min(Level::WARN) }
     }
 
     fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {

@@ -33,16 +33,17 @@ impl LogFormat {
     }
 }
 
-/// Sends what `tracing` hears to standard output from now on: lines of `level` and worse. Once a process;
+/// Sends what `tracing` hears to standard output from now on: lines of `level` and worse, requests
+/// only with `access`. Once a process;
 /// what is not yet written when the process ends is written by [`Flush`].
-pub fn start(format: LogFormat, level: Level) -> io::Result<Flush> {
+pub fn start(format: LogFormat, level: Level, access: bool) -> io::Result<Flush> {
     let sink = Arc::new(Sink::default());
     let flush = sink::spawn(sink.clone(), io::stdout())?;
     let format = match format {
         LogFormat::Json => Format::Json,
         LogFormat::Text => Format::Text,
     };
-    let lines = Lines::new(format, level, sink);
+    let lines = Lines::new(format, level, access, sink);
     tracing::subscriber::set_global_default(lines).map_err(io::Error::other)?;
     Ok(flush)
 }

@@ -1,7 +1,7 @@
 //! A client's connection, from its accept to its end.
 
 use super::client::{Client, Waits};
-use super::io::Stream;
+use super::stream::Stream;
 use super::listen::Port;
 use super::worker::Worker;
 use super::{request, tunnel};
@@ -19,8 +19,10 @@ use tokio::net::TcpStream;
 /// How long a client that is not done sending is listened to after its answer. Closing at once would
 /// reset the connection, and the answer might be lost (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(1);
-/// And how much of it.
+/// And how much of it is taken.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// How long a connection without a request has to bring one when its listener closes.
+const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 /// Serves a connection until it ends.
 pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
@@ -49,8 +51,9 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: Soc
                 return Poll::Pending;
             }
             closing = true;
-            if client.is_new() && client.waits() == Waits::Request {
-                return Poll::Ready(false);
+            if client.is_new() {
+                // What has been accepted may have been sent already.
+                client.wait(Waits::Request, LAST_CHANCE);
             }
             Pin::new(&mut connection).graceful_shutdown();
         }

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::connection;
 use super::generation::{Generation, Local};
 use super::listen::Port;
-use crate::state::MemoryCounters;
+use crate::state::memory::MemoryCounters;
 use crate::upstream::timer::Timer;
 use hyper::server::conn::http1;
 use std::cell::{Cell, RefCell};

@@ -54,10 +54,10 @@ impl Timer {
     /// # Panics
     /// Outside a `LocalRuntime` or `LocalSet`.
     #[must_use]
-    pub fn with_tick(tick: Duration) -> Self {
+    pub fn with_tick(every: Duration) -> Self {
         let clock = Rc::new(Clock {
             start: Instant::now(),
-            tick: u32::try_from(tick.as_millis()).unwrap_or(u32::MAX).max(1),
+            tick: u32::try_from(every.as_millis()).unwrap_or(u32::MAX).max(1),
             now: Cell::new(0),
             armed: Cell::new(0),
             sleeping: RefCell::new(None),

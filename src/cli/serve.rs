@@ -1,0 +1,117 @@
+//! `gw serve`.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Exit;
+use super::terminal::{self, Color};
+use crate::observe::{self, LogFormat};
+use crate::serve::{self, Options};
+
+/// Serve a gateway
+///
+/// Checks the program, binds its addresses and serves until SIGTERM or SIGINT. Files that change are read again: a
+/// program with mistakes changes nothing, a good one replaces the old without a failed request.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Signals: SIGTERM and SIGINT let requests in flight end, a second one cuts them off;
+SIGHUP reads everything again.
+
+Exit code: 0 ended by a signal, 1 it cannot serve, 2 wrong usage.
+
+Examples:
+  gw serve                                   the gateway.gw of this folder
+  gw serve shop.gw --inputs production.toml
+  GW_ORDERS_URL=http://localhost:7001 gw serve shop.gw --workers 2")]
+pub struct Args {
+    /// The gateway
+    #[arg(value_name = "FILE", default_value = "gateway.gw")]
+    file: PathBuf,
+
+    /// Threads that serve; by default one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// Values for the inputs, as TOML; GW_… variables come first
+    #[arg(long, value_name = "FILE")]
+    inputs: Option<PathBuf>,
+
+    /// How long requests in flight may take to end
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    drain: Duration,
+
+    /// How log lines look; by default text on a terminal and JSON elsewhere
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<Format>,
+
+    /// The least important lines that are logged
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    log_level: Level,
+
+    /// No line for each request
+    #[arg(long)]
+    no_access_log: bool,
+
+    /// When to use colours in diagnostics
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Format {
+    Json,
+    Text,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+}
+
+pub fn run(args: Args) -> io::Result<Exit> {
+    let format = match args.log_format {
+        Some(Format::Json) => LogFormat::Json,
+        Some(Format::Text) => LogFormat::Text,
+        None => LogFormat::fitting(),
+    };
+    let level = match args.log_level {
+        Level::Error => tracing::Level::ERROR,
+        Level::Warn => tracing::Level::WARN,
+        Level::Info => tracing::Level::INFO,
+        Level::Debug => tracing::Level::DEBUG,
+    };
+    let flush = observe::start(format, level, !args.no_access_log)?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let outcome = serve::run(Options {
+        root: args.file,
+        inputs: args.inputs,
+        workers: args.workers.map_or_else(cores, usize::from),
+        drain: args.drain,
+        look: terminal::look(args.color),
+    });
+    drop(flush);
+    Ok(match outcome {
+        Ok(()) => Exit::Good,
+        Err(failures) => {
+            failures.iter().for_each(|failure| eprintln!("gw: {failure}"));
+            Exit::Bad
+        }
+    })
+}
+
+/// `30s`, `500ms`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| "a duration is a number and a unit, such as 30s".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err("the units are ms, s and m: 30s".to_owned()),
+    }
+}

@@ -1,0 +1,59 @@
+//! The program that is served, and whether it has changed.
+
+use super::Failure;
+use crate::check::Inputs;
+use crate::diagnostic::Severity;
+use crate::diagnostic::render::{Look, human};
+use crate::load::{self, Checked, DiskFiles};
+use crate::plan::Plan;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a plan was made from. Equal ones make equal plans.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Program {
+    texts: Vec<(String, Arc<str>)>,
+    inputs: Vec<(String, String)>,
+    /// Files that bodies are made of: their lengths and times are enough.
+    bodies: Vec<(PathBuf, Option<(u64, Option<std::time::SystemTime>)>)>,
+}
+
+impl Program {
+    /// Reads and checks a program. Its diagnostics go to standard error.
+    pub fn read(root: &Path, inputs: Option<&Path>, look: Look) -> Result<(Program, Plan), Failure> {
+        let bytes = load::read_root(root).map_err(|error| vec![error])?;
+        let inputs = load::inputs::complete(inputs).map_err(|error| vec![error])?;
+        let Checked { sources, diagnostics, plan } = load::check(&DiskFiles, &load::root_name(root), bytes, &inputs);
+        if !diagnostics.is_empty() {
+            eprint!("{}", human(&diagnostics, &sources, look));
+        }
+        let Some(plan) = plan.filter(|_| !diagnostics.iter().any(|d| d.severity == Severity::Error)) else {
+            return Err(vec![format!("`{}` has errors", root.display())]);
+        };
+        let texts: Vec<_> = sources.iter().map(|(_, file)| (file.name.clone(), file.text.clone())).collect();
+        let programs: Vec<_> = sources.iter().filter_map(|(_, file)| file.path.clone()).collect();
+        let bodies = plan.watched.iter().filter(|path| !programs.contains(path) && !is_material(&plan, path));
+        let bodies = bodies.map(|path| {
+            let metadata = std::fs::metadata(path).ok();
+            (path.clone(), metadata.map(|metadata| (metadata.len(), metadata.modified().ok())))
+        });
+        let bodies = bodies.collect();
+        Ok((Program { texts, inputs: given(&inputs), bodies }, plan))
+    }
+}
+
+fn given(inputs: &Inputs) -> Vec<(String, String)> {
+    inputs.iter().map(|(name, given)| (name.to_string(), given.text.clone())).collect()
+}
+
+/// The file of a table or of keys: it changes without a reload.
+pub fn is_material(plan: &Plan, path: &Path) -> bool {
+    use crate::plan::{ApiKeys, AuthKind, JwtKeys};
+    let is = |file: &PathBuf| file == path;
+    plan.tables.iter().filter_map(|table| table.file.as_ref()).any(is)
+        || plan.auths.iter().any(|auth| match &auth.kind {
+            AuthKind::Jwt { keys: JwtKeys::JwksFile(file) | JwtKeys::KeyFile(file), .. } => is(file),
+            AuthKind::ApiKey { keys: ApiKeys::File(file) } => is(file),
+            AuthKind::Jwt { .. } | AuthKind::ApiKey { .. } => false,
+        })
+}
