@@ -1,0 +1,13 @@
+//! `gw serve` as a process: the real binary on free ports, real servers behind it.
+
+#[path = "serve/support.rs"]
+mod support;
+
+#[path = "serve/proxy.rs"]
+mod proxy;
+#[path = "serve/policies.rs"]
+mod policies;
+#[path = "serve/reload.rs"]
+mod reload;
+#[path = "serve/torture.rs"]
+mod torture;

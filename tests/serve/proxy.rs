@@ -1,0 +1,274 @@
+//! Bytes from clients to servers and back.
+
+use super::support::*;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+fn to(server: &Server) -> Gateway {
+    Gateway::serve(&format!("listen http LISTEN\nroute ANY /{{rest...}} -> {}\n", server.url()))
+}
+
+#[test]
+fn a_request_goes_on_and_its_answer_comes_back() {
+    let seen = Arc::new(Mutex::new(String::new()));
+    let server = Server::answering({
+        let seen = seen.clone();
+        move |got| {
+            *seen.lock().unwrap() = got.head.clone();
+            b"HTTP/1.1 201 Created\r\nx-own: 1\r\nconnection: keep-alive, x-hop\r\nx-hop: 1\r\ncontent-length: 2\r\n\r\nhi".to_vec()
+        }
+    });
+    let gateway = to(&server);
+    let answer = gateway.ask("GET /a/./b?q=1 HTTP/1.1\r\nHost: test:80\r\nConnection: x-mine\r\nX-Mine: 1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Yours: 2\r\n\r\n");
+    assert_eq!((answer.status, answer.text().as_str(), answer.header("x-own")), (201, "hi", Some("1")));
+    assert_eq!(answer.header("x-hop"), None);
+    let head = seen.lock().unwrap().clone();
+    assert!(head.starts_with("GET /a/b?q=1 HTTP/1.1\r\n"), "{head}");
+    let server_name = server.address.to_string();
+    for (name, wanted) in [
+        ("host", Some(server_name.as_str())),
+        ("x-yours", Some("2")),
+        ("x-mine", None),
+        ("x-forwarded-for", Some("127.0.0.1")),
+        ("x-forwarded-host", Some("test:80")),
+        ("via", Some("1.1 gw")),
+    ] {
+        assert_eq!(field(&head, name), wanted, "{name} in {head}");
+    }
+    let line = gateway.await_log("\"status\":201");
+    assert!(line.contains("\"path\":\"/a/./b\"") && line.contains("\"attempts\":1"), "{line}");
+}
+
+#[test]
+fn connections_are_used_again_on_both_sides() {
+    let server = Server::text("hello");
+    let gateway = to(&server);
+    let mut client = gateway.connect();
+    for _ in 0..20 {
+        client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.answer().text(), "hello");
+    }
+    // Pipelined, in one piece.
+    client.send(&b"GET / HTTP/1.1\r\nhost: test\r\n\r\n".repeat(5));
+    (0..5).for_each(|_| assert_eq!(client.answer().status, 200));
+    assert_eq!(server.connections.load(SeqCst), 1);
+    client.send(b"GET / HTTP/1.0\r\nhost: test\r\n\r\n");
+    assert_eq!(client.answer().text(), "hello");
+    client.assert_closed();
+}
+
+#[test]
+fn chunks_and_trailers_both_ways() {
+    let server = Server::answering(|got| {
+        let body = format!("{} {}", String::from_utf8_lossy(&got.body), got.trailers.trim());
+        format!("HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nx-sum: 7\r\n\r\n", body.len())
+            .into_bytes()
+    });
+    let gateway = to(&server);
+    let answer = gateway.ask(
+        "POST / HTTP/1.1\r\nhost: test\r\nte: trailers\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nx-end: 1\r\n\r\n",
+    );
+    assert_eq!(answer.text(), "abcde x-end: 1");
+    assert_eq!(answer.trailers, "x-sum: 7\r\n");
+}
+
+#[test]
+fn answers_without_a_body_keep_their_length() {
+    let server = Server::answering(|got| {
+        if got.head.starts_with("HEAD") {
+            b"HTTP/1.1 200 OK\r\ncontent-length: 1234\r\n\r\n".to_vec()
+        } else {
+            b"HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n".to_vec()
+        }
+    });
+    let gateway = to(&server);
+    let mut client = gateway.connect();
+    client.send(b"HEAD / HTTP/1.1\r\nhost: test\r\n\r\n");
+    let answer = client.try_answer(true).unwrap();
+    assert_eq!((answer.status, answer.header("content-length")), (200, Some("1234")));
+    client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("etag")), (304, Some("\"a\"")));
+}
+
+#[test]
+fn a_body_is_asked_for_when_the_server_is_there() {
+    let server = Server::answering(|got| ok(&got.body.len().to_string()));
+    let gateway = to(&server);
+    let mut client = gateway.connect();
+    client.send(b"POST / HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n");
+    assert_eq!(client.answer().status, 100);
+    client.send(b"abc");
+    assert_eq!(client.answer().text(), "3");
+}
+
+#[test]
+fn large_bodies_stream_both_ways_in_constant_memory() {
+    const SIZE: usize = 50 << 20;
+    let server = Server::raw(|mut stream, mut reader| {
+        read_head(&mut reader).unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {SIZE}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        let mut left = SIZE;
+        while left > 0 {
+            let n = reader.read(&mut buffer).unwrap();
+            assert!(n > 0);
+            stream.write_all(&buffer[..n]).unwrap();
+            left -= n;
+        }
+    });
+    let gateway = to(&server);
+    let before = peak_memory(gateway.child.id());
+    let mut client = gateway.connect();
+    client.send(format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: {SIZE}\r\n\r\n").as_bytes());
+    let mut sender = client.stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        let piece: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        (0..SIZE >> 20).for_each(|_| sender.write_all(&piece).unwrap());
+    });
+    let answer = client.answer();
+    sending.join().unwrap();
+    assert_eq!(answer.body.len(), SIZE);
+    assert!(answer.body.iter().zip((0..=255u8).cycle()).all(|(a, b)| *a == b));
+    let grown = peak_memory(gateway.child.id()) - before;
+    assert!(grown < 8 << 10, "{grown} KiB more for 100 MiB");
+}
+
+#[test]
+fn an_upgrade_is_a_tunnel() {
+    let server = Server::raw(|mut stream, mut reader| {
+        let head = read_head(&mut reader).unwrap();
+        assert_eq!(field(&head, "upgrade"), Some("websocket"));
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nwelcome").unwrap();
+        let mut buffer = [0; 64];
+        while let Ok(n @ 1..) = reader.read(&mut buffer) {
+            stream.write_all(&buffer[..n]).unwrap();
+        }
+    });
+    let gateway = to(&server);
+    let mut client = gateway.connect();
+    client.send(b"GET /chat HTTP/1.1\r\nhost: test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
+    let answer = client.try_answer(true).unwrap();
+    assert_eq!((answer.status, answer.header("upgrade"), answer.header("connection")), (101, Some("websocket"), Some("upgrade")));
+    let mut got = [0; 7];
+    client.reader.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"welcome");
+    client.send(b"\x00\xffping\r\n");
+    let mut got = [0; 8];
+    client.reader.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"\x00\xffping\r\n");
+    client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    client.assert_closed();
+    gateway.await_log("\"status\":101");
+}
+
+#[test]
+fn no_h2c_past_the_gateway() {
+    let server = Server::answering(|got| ok(field(&got.head, "upgrade").unwrap_or("none")));
+    let gateway = to(&server);
+    let answer = gateway.ask("GET / HTTP/1.1\r\nhost: test\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "none"));
+}
+
+#[test]
+fn failures_of_servers_have_their_kinds() {
+    let gone = free_port();
+    let silent = Server::raw(|_stream, mut reader| {
+        let _ = reader.read_to_end(&mut Vec::new());
+    });
+    let rude = Server::raw(|_, mut reader| drop(read_head(&mut reader)));
+    let garbage = Server::answering(|_| b"SSH-2.0-OpenSSH\r\n\r\n".to_vec());
+    let program = format!(
+        "listen http LISTEN\nroute ANY /gone -> http://{gone}\nroute ANY /silent -> {} {{ timeout response 200ms }}\n\
+         route ANY /total -> {} {{ timeout total 200ms }}\nroute ANY /rude -> {}\nroute ANY /garbage -> {}\n",
+        silent.url(),
+        silent.url(),
+        rude.url(),
+        garbage.url()
+    );
+    let gateway = Gateway::serve(&program);
+    for (path, status, kind) in [
+        ("/gone", 502, "upstream-connect"),
+        ("/silent", 504, "upstream-timeout"),
+        ("/total", 504, "upstream-timeout"),
+        ("/rude", 502, "upstream-reset"),
+        ("/garbage", 502, "upstream-reset"),
+    ] {
+        let answer = gateway.get(path);
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        gateway.await_log(&format!("\"path\":\"{path}\""));
+        let log = gateway.await_log(&format!("\"error\":\"{kind}\""));
+        let line = log.lines().find(|line| line.contains(&format!("\"path\":\"{path}\""))).unwrap();
+        assert!(line.contains(kind), "{line}");
+    }
+}
+
+#[test]
+fn another_server_is_tried_and_never_the_same_while_one_is_up() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let bad = Server::answering({
+        let asked = asked.clone();
+        move |_| {
+            asked.fetch_add(1, SeqCst);
+            b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_vec()
+        }
+    });
+    let good = Server::text("good");
+    let gone = free_port();
+    let program = format!(
+        "listen http LISTEN\nupstream pair {{\n  server {}\n  server {}\n  balance round-robin\n  retry 1 on connect, 503 budget 100% backoff 1ms..2ms\n}}\n\
+         upstream gone {{\n  server http://{gone}\n  server {}\n  balance round-robin\n  retry 1 on connect budget 100% backoff 1ms..2ms\n}}\n\
+         route ANY /pair -> pair\nroute ANY /gone -> gone\n",
+        bad.url(),
+        good.url(),
+        good.url()
+    );
+    let gateway = Gateway::serve(&program);
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/pair").text(), "good");
+        // A connect failure may be repeated by any method, its body not yet begun.
+        assert_eq!(gateway.ask("POST /gone HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi").text(), "good");
+    }
+    assert!(asked.load(SeqCst) > 0);
+    let log = gateway.await_log("\"failed_attempts\":\"503\"");
+    assert!(log.contains("\"failed_attempts\":\"refused\"") && log.contains("\"attempts\":2"), "{log}");
+    // POST may have done something: its status is final.
+    let statuses: Vec<_> =
+        (0..4).map(|_| gateway.ask("POST /pair HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n").status).collect();
+    assert!(statuses.contains(&503), "{statuses:?}");
+}
+
+#[test]
+fn slow_clients_are_not_waited_for() {
+    let server = Server::text("hello");
+    let program = format!("listen http LISTEN {{ timeout header 300ms, idle 300ms }}\nroute ANY /{{rest...}} -> {}\n", server.url());
+    let gateway = Gateway::serve(&program);
+    let began = Instant::now();
+    let mut clients: Vec<_> = ["", "GET / HT", "GET / HTTP/1.1\r\nhost: te"].map(|text| (text, gateway.connect())).into();
+    for (text, client) in &mut clients {
+        client.send(text.as_bytes());
+    }
+    let mut idle = gateway.connect();
+    idle.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(idle.answer().status, 200);
+    clients.into_iter().for_each(|(_, mut client)| client.assert_closed());
+    idle.assert_closed();
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_client_that_goes_is_noticed_and_logged() {
+    let server = Server::raw(|_stream, mut reader| {
+        let _ = reader.read_to_end(&mut Vec::new());
+    });
+    let gateway = to(&server);
+    let mut client = gateway.connect();
+    client.send(b"GET /left HTTP/1.1\r\nhost: test\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    drop(client);
+    gateway.await_log("\"status\":499");
+}
