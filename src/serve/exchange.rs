@@ -135,7 +135,7 @@ impl Attempts<'_, '_> {
             }
             let outcome = self.attempt(at, server, method, &mut body, total.as_ref()).await;
             let why = match &outcome {
-                Ok(answer) => answer.status().to_smolstr(),
+                Ok(answer) => answer.status().as_u16().to_smolstr(),
                 Err(Missed::Total) => return Err(Failure::new(FailureKind::UpstreamTimeout, "`timeout total` is over")),
                 Err(Missed::Exchange(error)) => word(error.kind),
             };

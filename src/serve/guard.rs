@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-/// The most header fields of a request.
+/// The most header fields of a request: as many as hyper reads without a heap.
 pub const MAX_FIELDS: usize = 100;
 /// The most bytes of a trailer section, and of all extensions of a chunk.
 const MAX_TRAILERS: usize = 8 * 1024;

@@ -90,7 +90,7 @@ fn seed() {
 async fn work(setup: Setup, mut commands: mpsc::UnboundedReceiver<Command>) {
     let mut http = http1::Builder::new();
     // Our own guard and deadlines stand before hyper's.
-    http.half_close(false).header_read_timeout(None).max_headers(super::guard::MAX_FIELDS + 1);
+    http.half_close(false).header_read_timeout(None);
     let worker = Rc::new(Worker {
         timer: Timer::new(),
         patience: Timer::with_tick(CLIENT_TICK),
