@@ -210,6 +210,9 @@ impl Decided<'_> {
         if let Some(protocol) = head.upgrade {
             out.field("connection", b"upgrade");
             out.field("upgrade", protocol.as_bytes());
+        } else if takes_trailers(head.headers) {
+            out.field("connection", b"te");
+            out.field("te", b"trailers");
         }
     }
 
@@ -294,6 +297,12 @@ fn connection_options(headers: &HeaderMap) -> Vec<&str> {
     let lines = headers.get_all(header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
     let known = |o: &&str| !o.eq_ignore_ascii_case("keep-alive") && !o.eq_ignore_ascii_case("close") && !o.is_empty();
     lines.flat_map(|l| l.split(',')).map(str::trim).filter(known).collect()
+}
+
+/// `TE: trailers`: this hop passes them on (RFC 9110, 10.1.4).
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::TE).iter().filter_map(|v| v.to_str().ok());
+    lines.flat_map(|l| l.split(',')).any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
 /// The trace-id and flags of a version 00 `traceparent`.

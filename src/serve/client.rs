@@ -1,11 +1,14 @@
 //! What the parts of a client's connection share: the guard that reads it, the requests that it carries and
 //! the task that drives it are all on one thread.
 
+use super::body::strip_hop_by_hop;
 use super::guard::Refused;
 use super::listen::Port;
 use super::worker::Worker;
 use crate::upstream::Upgraded;
 use crate::upstream::timer::Deadline;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -33,6 +36,10 @@ pub struct Client {
     pub tunnel: RefCell<Option<Tunnel>>,
     closing: Cell<bool>,
     task: RefCell<Option<Waker>>,
+    /// Interim responses, which go out before anything that hyper writes.
+    interim: RefCell<Vec<u8>>,
+    /// hyper has begun to write something and has not said that it is all written.
+    writing: Cell<bool>,
 }
 
 /// An upstream connection after 101.
@@ -76,6 +83,8 @@ impl Client {
             tunnel: RefCell::new(None),
             closing: Cell::new(false),
             task: RefCell::new(None),
+            interim: RefCell::default(),
+            writing: Cell::new(false),
         }
     }
 
@@ -142,6 +151,36 @@ impl Client {
     /// No request came yet.
     pub fn is_new(&self) -> bool {
         self.heads.get() == 0
+    }
+
+    /// Sends an interim response (RFC 9110, 15.2). hyper cannot; so it goes out beside it, unless the end of an earlier
+    /// response is still on its way: then it is left out.
+    pub fn send_interim(&self, status: StatusCode, mut headers: HeaderMap) {
+        if self.writing.get() {
+            return;
+        }
+        strip_hop_by_hop(&mut headers);
+        let mut out = self.interim.borrow_mut();
+        let reason = status.canonical_reason().unwrap_or_default();
+        out.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).as_bytes());
+        for (name, value) in headers.iter().filter(|(name, _)| **name != CONTENT_LENGTH) {
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// What must be written first.
+    pub fn interim(&self) -> &RefCell<Vec<u8>> {
+        &self.interim
+    }
+
+    /// hyper writes, or has written everything.
+    #[inline]
+    pub fn set_writing(&self, writing: bool) {
+        self.writing.set(writing);
     }
 
     /// Ends the connection after the request in flight.

@@ -12,7 +12,7 @@ use crate::upstream::config::Timeouts;
 use crate::upstream::timer::Deadline;
 use crate::upstream::{Answer, ErrorKind, ExchangeError, Limits, Request, Upgraded, Upstream, UpstreamBody, echo};
 use bytes::Bytes;
-use http::{Method, StatusCode, response};
+use http::{HeaderMap, Method, StatusCode, response};
 use http_body::Body;
 use smol_str::{SmolStr, ToSmolStr};
 use std::error::Error;
@@ -95,7 +95,7 @@ pub async fn forward(
     let Some(upstream) = world.local.upstream(forward.upstream) else {
         return answer_echo(decided, forward, plan, client, body).await;
     };
-    let attempts = Attempts { decided, forward, plan, upstream, client, idle };
+    let attempts = Attempts { decided, forward, plan, upstream, client, idle, interim: world.interim };
     attempts.run(body, end).await
 }
 
@@ -106,6 +106,8 @@ struct Attempts<'a, 'r> {
     upstream: &'a Upstream,
     client: &'a Rc<Client>,
     idle: Duration,
+    /// The client understands interim responses.
+    interim: bool,
 }
 
 impl Attempts<'_, '_> {
@@ -173,6 +175,7 @@ impl Attempts<'_, '_> {
     ) -> Result<Answered, Missed> {
         let entropy = fastrand::u128(..);
         let timeouts = &self.forward.timeouts;
+        let mut interim = |status: StatusCode, headers: HeaderMap| self.client.send_interim(status, headers);
         let mut request = Request {
             method,
             expect_continue: false,
@@ -183,7 +186,7 @@ impl Attempts<'_, '_> {
                 idle: self.idle,
             },
             limits: Limits::default(),
-            interim: None,
+            interim: self.interim.then_some(&mut interim as &mut dyn FnMut(StatusCode, HeaderMap)),
         };
         let head = |out: &mut Vec<u8>| self.decided.outgoing(self.forward, server, entropy, out);
         let exchange = self.upstream.exchange(at, &mut request, head, body);

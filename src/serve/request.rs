@@ -85,6 +85,7 @@ async fn serve(
         worker: &client.worker,
         local,
         now,
+        interim: parts.version == Version::HTTP_11,
         body: RefCell::new((body_length != Some(0)).then(|| RequestBody::streaming(incoming, client.clone()))),
     };
     let decided = match refused {

@@ -150,6 +150,22 @@ thread_local! {
 }
 
 impl Stream {
+    /// Writes interim responses.
+    #[inline]
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut interim = self.client.interim().borrow_mut();
+        while !interim.is_empty() {
+            match ready!(Pin::new(&mut self.tcp).poll_write(cx, &interim))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => {
+                    let written = n.min(interim.len());
+                    interim.drain(..written);
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// The client takes nothing, or took something.
     fn wrote<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match written {
@@ -165,11 +181,15 @@ impl Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        self.client.set_writing(true);
         let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
         self.wrote(written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_interim(cx))?;
+        self.client.set_writing(true);
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         let written = match bufs {
             [one] => Pin::new(&mut self.tcp).poll_write(cx, one),
@@ -187,8 +207,10 @@ impl AsyncWrite for Stream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// Called when hyper has nothing left to write: the socket keeps nothing back.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.client.set_writing(false);
+        self.poll_interim(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

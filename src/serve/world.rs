@@ -22,6 +22,8 @@ pub struct Live<'a> {
     pub local: &'a Local,
     /// When the request came.
     pub now: Timestamp,
+    /// The client understands interim responses.
+    pub interim: bool,
     /// The body, until somebody takes it.
     pub body: RefCell<Option<RequestBody>>,
 }

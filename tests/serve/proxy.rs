@@ -62,6 +62,7 @@ fn connections_are_used_again_on_both_sides() {
 #[test]
 fn chunks_and_trailers_both_ways() {
     let server = Server::answering(|got| {
+        assert_eq!(field(&got.head, "te"), Some("trailers"));
         let body = format!("{} {}", String::from_utf8_lossy(&got.body), got.trailers.trim());
         format!("HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nx-sum: 7\r\n\r\n", body.len())
             .into_bytes()
@@ -102,6 +103,28 @@ fn a_body_is_asked_for_when_the_server_is_there() {
     assert_eq!(client.answer().status, 100);
     client.send(b"abc");
     assert_eq!(client.answer().text(), "3");
+}
+
+#[test]
+fn early_hints_come_early() {
+    let server = Server::raw(|mut stream, mut reader| {
+        while read_request(&mut reader).is_some() {
+            stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: close\r\n\r\n").unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            stream.write_all(&ok("late")).unwrap();
+        }
+    });
+    let gateway = to(&server);
+    let mut client = gateway.connect();
+    for _ in 0..2 {
+        client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        let hints = client.answer();
+        assert_eq!((hints.status, hints.header("link"), hints.header("connection")), (103, Some("</a.css>"), None));
+        assert_eq!(client.answer().text(), "late");
+    }
+    // HTTP/1.0 knows none.
+    client.send(b"GET / HTTP/1.0\r\nhost: test\r\n\r\n");
+    assert_eq!(client.answer().text(), "late");
 }
 
 #[test]
