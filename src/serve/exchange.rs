@@ -149,7 +149,7 @@ impl Attempts<'_, '_> {
                 }
                 && self.upstream.shared().allow_retry();
             if !again {
-                let answer = outcome.map_err(|missed| failure(missed))?;
+                let answer = outcome.map_err(failure)?;
                 return Ok(Got { server: server.authority.clone(), time: began.elapsed(), answer: answer.into_reached(total, self.idle) });
             }
             if let Some(record) = &mut end.record {

@@ -60,9 +60,10 @@ fn explain(name: &str, address: SocketAddr, error: &io::Error) -> String {
         io::ErrorKind::AddrInUse => {
             format!("the port is in use; `ss -ltnp 'sport = :{port}'` shows by which process")
         }
-        io::ErrorKind::PermissionDenied if port < 1024 => format!(
+        io::ErrorKind::PermissionDenied if port < 1024 => {
             "ports below 1024 need a privilege; listen on one above, or give it: `setcap cap_net_bind_service=+ep \"$(command -v gw)\"`"
-        ),
+                .to_owned()
+        }
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         _ => error.to_string(),

@@ -15,8 +15,11 @@ pub struct Program {
     texts: Vec<(String, Arc<str>)>,
     inputs: Vec<(String, String)>,
     /// Files that bodies are made of: their lengths and times are enough.
-    bodies: Vec<(PathBuf, Option<(u64, Option<std::time::SystemTime>)>)>,
+    bodies: Vec<(PathBuf, Option<Stamp>)>,
 }
+
+/// Length and time of change.
+type Stamp = (u64, Option<std::time::SystemTime>);
 
 impl Program {
     /// Reads and checks a program. Its diagnostics go to standard error.

@@ -107,3 +107,41 @@ fn bodies_end_at_body_max() {
     let unsaid = format!("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2000));
     assert_eq!(gateway.ask(&unsaid).status, 413);
 }
+
+#[test]
+fn what_a_program_says_of_the_log() {
+    let program = "listen http LISTEN\nroute GET /quiet -> respond 204 { log none }\nroute GET /loud -> respond 204 { tag tenant = \"acme\" }\n";
+    let gateway = Gateway::serve(program);
+    assert_eq!(gateway.get("/quiet?token=s3cret").status, 204);
+    assert_eq!(gateway.get("/loud?token=s3cret").status, 204);
+    let log = gateway.await_log("\"path\":\"/loud\"");
+    assert!(log.contains("\"tags\":{\"tenant\":\"acme\"}"), "{log}");
+    assert!(!log.contains("/quiet") && !log.contains("s3cret"), "{log}");
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+    }
+}
+
+#[test]
+fn no_more_connections_than_said() {
+    let gateway = Gateway::serve("listen http LISTEN { max connections 2 }\nroute GET / -> respond 204\n");
+    let ask = |client: &mut Client| {
+        client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        client.try_answer(false).map(|answer| answer.status)
+    };
+    let mut clients = [gateway.connect(), gateway.connect()];
+    clients.iter_mut().for_each(|client| assert_eq!(ask(client), Some(204)));
+    let mut third = gateway.connect();
+    assert_eq!(third.try_answer(false).map(|answer| answer.status), Some(503));
+    drop(clients);
+    for _ in 0..500 {
+        let mut client = gateway.connect();
+        // One that is refused may be closed before its request is written.
+        let written = std::io::Write::write_all(&mut client.stream, b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        if written.is_ok() && client.try_answer(false).is_some_and(|answer| answer.status == 204) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("a connection that has ended still counts");
+}
