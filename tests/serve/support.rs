@@ -203,8 +203,10 @@ impl Client {
     #[track_caller]
     pub fn assert_closed(&mut self) {
         let mut rest = Vec::new();
-        // A reset is an end, too.
-        let _ = self.reader.read_to_end(&mut rest);
+        if let Err(error) = self.reader.read_to_end(&mut rest) {
+            // A reset is an end, too.
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
         assert_eq!(String::from_utf8_lossy(&rest), "");
     }
 }
