@@ -71,7 +71,10 @@ impl<'p> Compiler<'p> {
             self.d.push(
                 Diagnostic::new(Code::E0531, t.span, format!("the shares sum to {sum}%, not to 100%"))
                     .label(terms.join(" + "))
-                    .help(format!("add {}% to one of them", 100.0 - sum)),
+                    .help(match sum < 100.0 {
+                        true => format!("add {}% to one of them", 100.0 - sum),
+                        false => format!("take {}% from one of them", sum - 100.0),
+                    }),
             );
         }
         let at = f.at.as_ref().map(|parts| self.path_template(&parts.value, parts.span, seen));
