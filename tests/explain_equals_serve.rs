@@ -200,7 +200,7 @@ fn request(rng: &mut fastrand::Rng, port: u16) -> Request {
     let mut path = String::new();
     for _ in 0..rng.usize(1..5) {
         path += "/";
-        path += pick(rng, &["x", "y", "z", "7", "-1", "r-2026-01-02", "a.json", "%7Ex", "..", ".", "a%2Fb", "a;b", "", "%zz", "caf%C3%A9", "x%20y"]);
+        path += pick::<&str>(rng, &["x", "y", "z", "7", "-1", "r-2026-01-02", "a.json", "%7Ex", "..", ".", "a%2Fb", "a;b", "", "%zz", "caf%C3%A9", "x%20y"]);
     }
     if rng.u8(..6) == 0 {
         path += "/";
@@ -211,7 +211,7 @@ fn request(rng: &mut fastrand::Rng, port: u16) -> Request {
     let mut headers = HeaderMap::new();
     let mut maybe = |rng: &mut fastrand::Rng, name: &'static str, values: &[&'static str]| {
         if rng.bool() {
-            let value = HeaderValue::from_static(pick(rng, values));
+            let value = HeaderValue::from_static(pick::<&str>(rng, values));
             headers.append(HeaderName::from_static(name), value);
         }
     };

@@ -37,6 +37,8 @@ pub struct Head<'r> {
     pub headers: &'r HeaderMap,
     /// The client's address, behind trusted proxies.
     pub client: IpAddr,
+    /// The address of the connection's other end.
+    pub peer: IpAddr,
     /// The peer is a trusted proxy, so what it forwards counts.
     pub trusted: bool,
     /// An index into [`Plan::listeners`].

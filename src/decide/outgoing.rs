@@ -226,7 +226,7 @@ impl Decided<'_> {
             if head.trusted {
                 text.join(earlier(&XFF));
             }
-            let _ = write!(text, "{}", self.peer_text());
+            let _ = write!(text, "{}", head.peer);
             out.field("x-forwarded-for", text.as_bytes());
         }
         if !own(&XFP) {
@@ -240,7 +240,7 @@ impl Decided<'_> {
             if head.trusted {
                 text.join(earlier(&header::FORWARDED));
             }
-            let _ = match head.client {
+            let _ = match head.peer {
                 IpAddr::V4(ip) => write!(text, "for={ip};"),
                 IpAddr::V6(ip) => write!(text, "for=\"[{ip}]\";"),
             };
@@ -279,10 +279,6 @@ impl Decided<'_> {
             super::Outcome::Forward(f) => f.fields.dropped.contains(name),
             _ => false,
         }
-    }
-
-    fn peer_text(&self) -> IpAddr {
-        self.cx.head.client
     }
 }
 

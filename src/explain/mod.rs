@@ -197,6 +197,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         query: target.query,
         headers: &headers,
         client: forwarded::client(request.ip, trust.as_ref(), &headers),
+        peer: request.ip,
         trusted: trust.as_ref().is_some_and(|t| t.trusts(request.ip)),
         listener: index,
         id: &id,
