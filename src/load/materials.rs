@@ -33,7 +33,7 @@ struct Verifier {
 #[derive(Clone)]
 enum Keys {
     Jwt(Arc<jwt::Verifier>),
-    ApiKeys(Arc<api_key::Keys>),
+    Named(Arc<api_key::Keys>),
     /// None could be read.
     None,
 }
@@ -91,7 +91,7 @@ impl Materials {
         let credential = verifier.place.find(headers, query).one().map_err(Refusal::Credential)?;
         match &verifier.keys {
             Keys::Jwt(jwt) => jwt.verify(&credential, now()).map_err(Refusal::Credential),
-            Keys::ApiKeys(keys) => keys.verify(&credential).map_err(Refusal::Credential),
+            Keys::Named(keys) => keys.verify(&credential).map_err(Refusal::Credential),
             Keys::None => Err(Refusal::KeysUnavailable),
         }
     }
@@ -201,7 +201,7 @@ fn api_keys(auth: &Auth, claims: &[ClaimSpec], keys: &ApiKeys, before: Option<&V
             api_key::Keys::named(&auth.name, claims, given).map_err(first)?
         }
     };
-    Ok((0, Keys::ApiKeys(Arc::new(keys))))
+    Ok((0, Keys::Named(Arc::new(keys))))
 }
 
 fn place(auth: &Auth) -> Place {

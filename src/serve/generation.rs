@@ -1,6 +1,6 @@
 //! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
 
-use super::materials::{Materials, Problem};
+use crate::load::materials::{Materials, Problem};
 use crate::plan::{self, Plan, UpstreamId};
 use crate::policy::forwarded;
 use crate::model::ast::ForwardField;

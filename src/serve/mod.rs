@@ -16,7 +16,6 @@ mod guard;
 mod host;
 mod stream;
 mod listen;
-mod materials;
 mod program;
 mod request;
 mod tunnel;
@@ -305,7 +304,7 @@ fn spawn(number: usize, setup: Setup) -> io::Result<Running> {
     Ok(Running { commands, thread: thread? })
 }
 
-fn log_problems(problems: &[materials::Problem]) {
+fn log_problems(problems: &[crate::load::materials::Problem]) {
     for problem in problems {
         tracing::error!("{}", problem.message);
     }

@@ -74,6 +74,7 @@ async fn serve(
         query: parts.uri.query(),
         headers: &parts.headers,
         client: if trusted { forwarded::client(client.ip(), generation.trust.as_ref(), &parts.headers) } else { client.ip() },
+        peer: client.ip(),
         trusted,
         listener,
         id,
