@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// What is left of a limit depends on what came before.
+const COUNTED: &str = "ratelimit";
 const REQUESTS_A_GATEWAY: usize = 50;
 const KEY: &str = "alices-key-is-a-long-one-1234567";
 
@@ -48,17 +50,20 @@ fn explain_says_what_serve_does() {
 fn compare(said: &Explanation, got: &Answer, context: &dyn Fn() -> String) {
     if said.outcome.kind == "forward" {
         assert_eq!(got.status, 200, "explain forwards{}", context());
+        if got.head_only {
+            return;
+        }
         let echo: Json = serde_json::from_str(&got.body).unwrap_or_else(|_| panic!("not an echo{}", context()));
         let sent = said.sent.as_ref().expect("what is sent");
         let target = echo["query"].as_str().map_or_else(String::new, |q| format!("?{q}"));
         let target = format!("{}{target}", echo["path"].as_str().unwrap_or_default());
-        assert_eq!(Some(target.as_str()), sent.url.strip_prefix("http://echo"), "target{}", context());
+        assert_eq!(Some(target.as_str()), sent.url.strip_prefix("http://").and_then(|u| u.find('/').map(|i| &u[i..])), "target{}", context());
         assert_eq!(echo["method"].as_str(), Some(sent.method.as_str()), "method{}", context());
         assert_eq!(echo["upstream"].as_str(), said.outcome.upstream.as_deref(), "upstream{}", context());
         let pair = |h: &Json| (h["name"].as_str().unwrap_or_default().to_owned(), h["value"].as_str().unwrap_or_default().to_owned());
         let told = echo["headers"].as_array().into_iter().flatten().map(pair);
         assert_eq!(stable(told), stable(sent.headers.iter().cloned()), "fields that are sent{}", context());
-        for (name, value) in &said.response.headers {
+        for (name, value) in said.response.headers.iter().filter(|(n, _)| n != COUNTED) {
             assert!(got.headers.contains(&(name.clone(), value.clone())), "`{name}: {value}` is not in the answer{}", context());
         }
         return;
@@ -75,7 +80,7 @@ fn compare(said: &Explanation, got: &Answer, context: &dyn Fn() -> String) {
 
 /// Sorted, without what is new for each request or framing.
 fn stable(fields: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let new = ["x-request-id", "traceparent", "content-length", "transfer-encoding"];
+    let new = ["x-request-id", "traceparent", "content-length", "transfer-encoding", COUNTED];
     let mut list: Vec<_> = fields.filter(|(n, _)| !new.contains(&n.as_str())).collect();
     list.sort();
     list
@@ -104,7 +109,10 @@ fn gateway(rng: &mut fastrand::Rng, port: u16) -> String {
     for _ in 0..rng.usize(..3) {
         out += &format!("{}\n", statement(rng));
     }
-    let hosts = ["", "  host a.example\n", "  host *.example\n", "  host {tenant}.example\n"];
+    if rng.u8(..3) > 0 {
+        out += "route all ANY /{rest...} -> two { auth none }\n";
+    }
+    let hosts = ["", "", "  host a.example\n", "  host *.example\n", "  host {tenant}.example\n"];
     for api in 0..rng.usize(1..3) {
         out += &format!("api a{api} {{\n{}", pick(rng, &hosts));
         if rng.u8(..4) == 0 {
@@ -116,7 +124,7 @@ fn gateway(rng: &mut fastrand::Rng, port: u16) -> String {
         for _ in 0..rng.usize(..3) {
             out += &format!("  {}\n", statement(rng));
         }
-        for i in 0..rng.usize(1..7) {
+        for i in 0..rng.usize(3..12) {
             out += &route(rng, i);
         }
         out += "}\n";
@@ -127,7 +135,7 @@ fn gateway(rng: &mut fastrand::Rng, port: u16) -> String {
 fn route(rng: &mut fastrand::Rng, i: usize) -> String {
     let mut pattern = String::new();
     let mut names = Vec::new();
-    for depth in 0..rng.usize(1..4) {
+    for depth in 0..*pick(rng, &[1, 1, 2, 2, 3]) {
         let n = format!("p{depth}");
         match rng.u8(..8) {
             0..=3 => pattern += &format!("/{}", pick(rng, &["x", "y", "z"])),
@@ -141,11 +149,11 @@ fn route(rng: &mut fastrand::Rng, i: usize) -> String {
         }
     }
     match rng.u8(..5) {
-        0 => {
+        0 | 1 => {
             pattern += "/{rest...}";
             names.push("rest".into());
         }
-        1 => pattern += "/",
+        2 => pattern += "/",
         _ => {}
     }
     let methods = pick(rng, &["GET", "GET", "ANY", "POST", "GET, POST", "DELETE"]);
@@ -198,15 +206,17 @@ fn statement(rng: &mut fastrand::Rng) -> String {
 
 fn request(rng: &mut fastrand::Rng, port: u16) -> Request {
     let mut path = String::new();
-    for _ in 0..rng.usize(1..5) {
+    let common = ["x", "y", "z", "x", "y", "7", "r-2026-01-02", "a.json"];
+    let odd = ["-1", "%7Ex", "..", ".", "a%2Fb", "a;b", "", "%zz", "caf%C3%A9", "x%20y"];
+    for _ in 0..rng.usize(1..4) {
         path += "/";
-        path += pick::<&str>(rng, &["x", "y", "z", "7", "-1", "r-2026-01-02", "a.json", "%7Ex", "..", ".", "a%2Fb", "a;b", "", "%zz", "caf%C3%A9", "x%20y"]);
+        path += if rng.u8(..15) == 0 { pick::<&str>(rng, &odd) } else { pick::<&str>(rng, &common) };
     }
     if rng.u8(..6) == 0 {
         path += "/";
     }
     let query = pick(rng, &["", "", "?q=1", "?q=bad&a=2", "?q=worse", "?a=%20+b&q"]);
-    let host = pick(rng, &["a.example", "b.example", "A.Example.", "localhost", "x.y.example"]);
+    let host = pick(rng, &["a.example", "a.example", "a.example", "b.example", "A.Example.", "localhost", "x.y.example"]);
     let method = pick(rng, &[Method::GET, Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS, Method::PUT]).clone();
     let mut headers = HeaderMap::new();
     let mut maybe = |rng: &mut fastrand::Rng, name: &'static str, values: &[&'static str]| {

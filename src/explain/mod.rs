@@ -244,7 +244,8 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
             ends.upstream = upstream.map(|u| u.name.to_string());
             let server = upstream.and_then(|u| u.servers.iter().find(|s| !s.backup).or(u.servers.first()));
             ends.server = server.map(|s| s.authority.to_string());
-            sent = Some(outgoing(&decided, forward, server, route));
+            let echo = upstream.map(|u| Server::echo(&u.name));
+            sent = server.or(echo.as_ref()).map(|server| outgoing(&decided, forward, server, route));
             budget = Some(worst_case(forward));
             // What the gateway would add to a plain 200 of the upstream.
             let (mut parts, ()) = http::Response::new(()).into_parts();
@@ -342,10 +343,8 @@ fn as_caller(plan: &Plan, said: Option<&(SmolStr, Json)>) -> Result<Option<(Auth
     Ok(Some((AuthId(index as u32), Arc::new(caller))))
 }
 
-fn outgoing(decided: &Decided<'_>, forward: &Forward, server: Option<&Server>, route: Option<&Route>) -> Sent {
+fn outgoing(decided: &Decided<'_>, forward: &Forward, server: &Server, route: Option<&Route>) -> Sent {
     let mut shown = Shown::default();
-    let echo = Server::echo();
-    let server = server.unwrap_or(&echo);
     decided.outgoing(forward, server, 0, &mut shown);
     let scheme = if server.tls { "https" } else { "http" };
     let because = route.and_then(|r| r.inbound.buffer_body.as_ref());

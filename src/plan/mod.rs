@@ -576,13 +576,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// What stands for the built-in server.
-    pub fn echo() -> Server {
+    /// What stands for the built-in server of the upstream `name`.
+    pub fn echo(name: &SmolStr) -> Server {
         Server {
             tls: false,
-            host: SmolStr::new_static("echo"),
+            host: name.clone(),
             port: 80,
-            authority: SmolStr::new_static("echo"),
+            authority: name.clone(),
             prefix: SmolStr::default(),
             weight: 1,
             backup: false,

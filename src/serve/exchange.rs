@@ -332,23 +332,10 @@ async fn answer_echo(
         None => Bytes::new(),
     };
     let mut head = Vec::with_capacity(512);
-    decided.outgoing(forward, &echo_server(&plan.name), fastrand::u128(..), &mut head);
+    decided.outgoing(forward, &Server::echo(&plan.name), fastrand::u128(..), &mut head);
     if !body.is_empty() {
         head.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
     let (parts, answer) = echo::respond(&head, &body, client.peer, &plan.name).into_parts();
     Ok(Got { server: plan.name.clone(), time: began.elapsed(), answer: Reached::Whole(parts, answer) })
-}
-
-/// `echo` as a server.
-fn echo_server(name: &SmolStr) -> Server {
-    Server {
-        tls: false,
-        host: name.clone(),
-        port: 80,
-        authority: name.clone(),
-        prefix: SmolStr::default(),
-        weight: 1,
-        backup: false,
-    }
 }
