@@ -8,6 +8,7 @@ pub mod check;
 pub mod decide;
 pub mod diagnostic;
 pub mod explain;
+pub mod export;
 pub mod load;
 pub mod model;
 pub mod observe;

@@ -7,10 +7,15 @@
 mod check;
 mod completions;
 mod explain;
+mod export;
 mod fmt;
+mod help;
+mod init;
 mod keys;
 mod line_diff;
 mod man;
+mod program;
+mod routes;
 mod serve;
 mod terminal;
 mod token;
@@ -22,7 +27,7 @@ use clap::{Parser, Subcommand};
 
 /// An API gateway whose configuration is a small typed language
 #[derive(Debug, Parser)]
-#[command(name = "gw", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "gw", version, arg_required_else_help = true, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,10 +39,14 @@ enum Command {
     Explain(explain::Args),
     Serve(serve::Args),
     Fmt(fmt::Args),
+    Routes(routes::Args),
+    Export(export::Args),
+    Init(init::Args),
     Keys(keys::Args),
     Token(token::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
 }
 
 /// How a command ended, as its exit code.
@@ -58,10 +67,14 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Fmt(args) => fmt::run(args),
+        Command::Routes(args) => routes::run(args),
+        Command::Export(args) => export::run(args),
+        Command::Init(args) => init::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Token(args) => token::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        Command::Help(args) => help::run(args),
     };
     let exit = result.unwrap_or_else(|error: io::Error| unable(format!("cannot write the output: {error}")));
     ExitCode::from(exit as u8)

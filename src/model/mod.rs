@@ -16,3 +16,4 @@ pub mod statements;
 pub mod table;
 pub mod types;
 pub mod value;
+pub mod words;

@@ -118,6 +118,28 @@ impl TableData {
         }
     }
 
+    /// The entries as a JSON list or object, sorted.
+    pub fn to_json(&self) -> serde_json::Value {
+        let sorted = |mut texts: Vec<String>| {
+            texts.sort_unstable();
+            texts.into()
+        };
+        match self {
+            TableData::Texts(set) => sorted(set.iter().map(SmolStr::to_string).collect()),
+            TableData::Networks(nets) => sorted(nets.set.iter().map(IpNet::to_string).collect()),
+            TableData::Ints(set) => {
+                let mut all: Vec<_> = set.iter().copied().collect();
+                all.sort_unstable();
+                all.into()
+            }
+            TableData::Map(map) => {
+                let mut all: Vec<_> = map.iter().collect();
+                all.sort_unstable_by_key(|(key, _)| *key);
+                all.into_iter().map(|(key, value)| (key.to_string(), value.to_json())).collect()
+            }
+        }
+    }
+
     /// There are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

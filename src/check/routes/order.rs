@@ -69,3 +69,17 @@ pub(crate) fn rank(a: &super::RouteKey, b: &super::RouteKey, trailing_slash: boo
         .then_with(|| a.methods.rank().cmp(&b.methods.rank()))
         .then_with(|| b.has_when.cmp(&a.has_when))
 }
+
+/// How two routes of one host are listed: the one that is asked first goes first, as far as one request can meet both;
+/// strangers follow one another by their text.
+pub fn by_specificity(a: &super::RouteKey, b: &super::RouteKey) -> Ordering {
+    let text = |segment: &Segment| match segment {
+        Segment::Literal(text) => text.clone(),
+        Segment::Param { .. } | Segment::Rest(_) => Default::default(),
+    };
+    let shape = |pattern: &Pattern| pattern.segments.iter().map(|s| (class(s), text(s))).collect::<Vec<_>>();
+    (shape(&a.pattern).cmp(&shape(&b.pattern)))
+        .then_with(|| rank(a, b, false))
+        .then_with(|| a.pattern.trailing_slash.cmp(&b.pattern.trailing_slash))
+        .then_with(|| a.order.cmp(&b.order))
+}

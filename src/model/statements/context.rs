@@ -1,5 +1,7 @@
 //! Where a word may stand.
 
+use super::Row;
+
 /// A set of places. Most rows have one; policy statements stand in several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Context(u32);
@@ -77,4 +79,39 @@ impl Context {
             [first @ .., last] => format!("{} or {last}", first.join(", ")),
         }
     }
+}
+
+impl Row {
+    /// The places inside of it: in its block, or behind it. Policy statements may stand in scopes too.
+    pub fn inside(&self) -> Context {
+        match self.word {
+            "listen" if self.contexts.contains(Context::TOP) => Context::LISTEN.or(Context::SCHEME),
+            "upstream" => Context::UPSTREAM,
+            "tls" if self.contexts.contains(Context::UPSTREAM) => Context::UPSTREAM_TLS,
+            "auth" if self.phase.is_none() => Context::AUTH_KIND,
+            "jwt" => Context::JWT,
+            "api-key" => Context::API_KEY,
+            "cors" => Context::CORS,
+            "request" => Context::REQUEST,
+            "response" => Context::RESPONSE,
+            "invariant" => Context::INVARIANT,
+            "api" => Context::API,
+            "group" => Context::GROUP,
+            "route" => Context::TARGET,
+            "policy" => Context::POLICY,
+            "respond" if self.contexts.contains(Context::TARGET) => Context::RESPOND,
+            _ => Context::NOWHERE,
+        }
+    }
+
+    /// The rows that stand inside of it, policy statements left out: they stand in every scope.
+    pub fn settings(&self) -> impl Iterator<Item = &'static Row> {
+        let inside = self.inside();
+        super::rows().filter(move |row| row.contexts.contains(inside) && row.phase.is_none() && !is_common(row))
+    }
+}
+
+/// It may stand in every scope, as policy statements may.
+fn is_common(row: &Row) -> bool {
+    row.contexts.contains(Context::POLICY) || row.contexts.contains(Context::TOP)
 }
