@@ -4,7 +4,7 @@ use super::{Cli, Exit, terminal, unable};
 use crate::diagnostic::{Code, nearest};
 use crate::model::facts::{FACTS, FactRow, ROUTE_FACTS};
 use crate::model::functions::{FUNCTIONS, FunctionRow};
-use crate::model::statements::{self, Row};
+use crate::model::statements::{self, Context, Row};
 use crate::model::words::{OPERATORS, TYPES};
 use crate::policy::problem::FailureKind;
 use clap::CommandFactory;
@@ -47,7 +47,9 @@ pub fn run(args: Args) -> io::Result<Exit> {
 
 /// What the language knows under a word, each meaning by itself.
 fn language(word: &str) -> Vec<String> {
-    let mut all: Vec<String> = statements::lookup(word).iter().map(|row| statement(row)).collect();
+    let mut rows = statements::lookup(word).to_vec();
+    rows.sort_by_key(|row| !row.contexts.contains(Context::TOP));
+    let mut all: Vec<String> = rows.into_iter().map(statement).collect();
     all.extend(facts(word));
     all.extend(FunctionRow::find(word).map(function));
     all.extend(TYPES.iter().filter(|row| row.name == word).map(|row| {
@@ -101,20 +103,25 @@ fn statement(row: &Row) -> String {
     out
 }
 
-/// The fact of this name; with the name of several (`caller`, `header`), each of them.
+/// The fact of this name; for the name of several (`caller`, `response`) a list of them.
 fn facts(word: &str) -> Vec<String> {
-    let is = |row: &&FactRow| {
-        let rest = row.name.strip_prefix(word);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            || row.name.ends_with('.') && word.starts_with(row.name) && !word.get(row.name.len()..).is_some_and(|n| n.contains('.'))
+    let all = || FACTS.iter().map(|row| (row, row.phase.when())).chain(ROUTE_FACTS.iter().map(|row| (row, "in an `invariant`")));
+    let named = |row: &FactRow| match row.name.strip_suffix('.') {
+        Some(before) => word == before || word.strip_prefix(row.name).is_some_and(|name| !name.contains('.')),
+        None => word == row.name,
     };
-    let when = |row: &FactRow| if row.name.starts_with("route.") && ROUTE_FACTS.iter().any(|r| std::ptr::eq(r, row)) { "in an `invariant`" } else { row.phase.when() };
-    let show = |row: &FactRow| {
+    let under = |row: &FactRow| row.name.strip_prefix(word).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1);
+    let one = all().filter(|(row, _)| named(row)).map(|(row, known)| {
         let ty = (row.ty)().to_string();
         let doc = if row.supported { row.doc.to_owned() } else { format!("{} Not supported yet.", row.doc) };
-        entry(&format!("fact {}", row.display()), &doc, &[("Type", &ty), ("Known", when(row)), ("Example", row.example)])
-    };
-    FACTS.iter().filter(is).map(show).chain(ROUTE_FACTS.iter().filter(is).map(show)).collect()
+        entry(&format!("fact {}", row.display()), &doc, &[("Type", &ty), ("Known", known), ("Example", row.example)])
+    });
+    let several: String = all()
+        .filter(|(row, _)| under(row) && row.supported)
+        .map(|(row, known)| format!("  {}\n      {} Known {known}.\n", row.display(), row.doc))
+        .collect();
+    let several = (!several.is_empty()).then(|| format!("facts of {word}\n\n{several}"));
+    one.chain(several).collect()
 }
 
 fn function(row: &FunctionRow) -> String {
