@@ -4,18 +4,26 @@
 extern crate alloc;
 
 pub mod cli;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod check;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod decide;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod diagnostic;
 pub mod explain;
 pub mod export;
 pub mod load;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod model;
 pub mod observe;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod policy;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod plan;
 pub mod serve;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod source;
 pub mod state;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod syntax;
 pub mod upstream;

@@ -6,7 +6,8 @@
 //! - `gw,fails`: a whole program with at least one error;
 //! - `gw,fragment`: statements of the top level; checked with what they name declared beside them;
 //! - `gw,route`: statements of a route's block, checked in one;
-//! - `gw,file=NAME` (or `toml,file=NAME`, …): a file that later blocks of the page import or name;
+//! - `gw,file=NAME` (or `toml,file=NAME`, …): a file that blocks of the page import or name; one that listens is checked
+//!   as a program without errors, unless it is `gw,fails,file=NAME`;
 //! - `console`: lines after `$ ` are run, in a folder with the page's files and `examples/`, and print what follows;
 //!   `GW_JWT_SECRET` is set.
 //!
@@ -138,8 +139,10 @@ fn programs_of_pages_check_and_are_formatted() {
                     let _ = writeln!(wrong, "{at}: what is `{info}`?");
                     continue;
                 }
-                _ if block.file().is_some_and(|file| file.ends_with(".gw")) && !block.info.contains("fails") => {
-                    (String::new(), true)
+                // A file is a program if it listens; what it shows may be a warning.
+                info if info.starts_with("gw") && !info.contains("fails") => {
+                    let program = if block.text.contains("listen ") { block.text.as_str() } else { "" };
+                    (program.to_owned(), true)
                 }
                 _ => continue,
             };
@@ -257,7 +260,7 @@ fn run(block: &str, folder: &Path) -> String {
             command.push_str(lines.next().unwrap());
         }
         let result = Command::new("sh")
-            .args(["-c", &format!("{command} 2>&1")])
+            .args(["-c", &format!("{{ {command}\n}} 2>&1")])
             .env("PATH", &path)
             .env("COLUMNS", "100")
             .env("NO_COLOR", "1")
