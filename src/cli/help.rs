@@ -141,3 +141,17 @@ fn known(gw: &clap::Command) -> Vec<String> {
     let all = commands.chain(words).chain(facts).chain(functions).chain(types).chain(operators).chain(kinds).chain(codes);
     all.map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_has_help() {
+        let mut gw = Cli::command();
+        gw.build();
+        for word in known(&gw) {
+            assert!(gw.find_subcommand(&word).is_some() || !language(&word).is_empty(), "{word}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod dot;
+pub mod editors;
 pub mod json;
 pub mod mermaid;
 mod picture;
