@@ -42,6 +42,8 @@ impl Words {
             .flat_map(|name| name.split(' '))
             .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()) && !CONSTANTS.contains(word))
             .collect();
+        let facts = || FACTS.iter().chain(ROUTE_FACTS).map(|row| row.name);
+        let plain: BTreeSet<_> = facts().filter(|name| !name.contains('.')).collect();
         // What stands behind another word begins no statement: `http`, `jwt`, `respond`.
         let behind = Context::SCHEME.or(Context::AUTH_KIND).or(Context::TARGET).or(Context::RESPOND);
         let kinds = rows().filter(|row| behind.contains(row.contexts)).map(|row| row.word);
@@ -49,17 +51,16 @@ impl Words {
             .flat_map(|row| row.argument_words())
             .chain(kinds)
             .chain(["at", "by", "else", "when"])
-            .filter(|word| !operators.contains(word) && !CONSTANTS.contains(word))
+            .filter(|word| !operators.contains(word) && !CONSTANTS.contains(word) && !plain.contains(word))
             .collect();
-        let facts = || FACTS.iter().chain(ROUTE_FACTS).map(|row| row.name);
         Words {
             statements,
             arguments,
             operators,
             types: TYPES.iter().map(|row| row.name).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase())).collect(),
             functions: FUNCTIONS.iter().map(|row| row.name).collect(),
-            facts: facts().filter(|name| !name.contains('.')).collect(),
             namespaces: facts().filter_map(|name| name.split_once('.')).map(|(before, _)| before).collect(),
+            facts: plain,
         }
     }
 }
