@@ -12,7 +12,7 @@
 //!   `GW_JWT_SECRET` is set.
 //!
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the outputs of `console` blocks anew; the diff is the review.
-//! The pages of `docs/src/errors` are tested by `tests/cases.rs`.
+//! The pages of `docs/src/errors` are tested by `tests/cases.rs`, those of `docs/src/reference` by `tests/reference.rs`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ fn blocks(page: &str) -> Vec<Block> {
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     walk(&root().join("docs/src"), "md", &mut pages);
-    pages.retain(|page| !page.starts_with(root().join("docs/src/errors")));
+    pages.retain(|page| !["errors", "reference"].iter().any(|part| page.starts_with(root().join("docs/src").join(part))));
     pages
 }
 
@@ -281,6 +281,7 @@ fn run(block: &str, folder: &Path) -> String {
 fn links_lead_somewhere() {
     let mut pages = pages();
     walk(&root().join("docs/src/errors"), "md", &mut pages);
+    walk(&root().join("docs/src/reference"), "md", &mut pages);
     pages.extend(["CHANGELOG.md", "SECURITY.md"].map(|page| root().join(page)));
     let mut wrong = String::new();
     for page in pages {
