@@ -95,7 +95,10 @@ fn a_route_is_listed_with_everything_that_section_11_names() {
     }
     let beta = rows.as_array().unwrap().iter().find(|row| row["route"] == "shop.beta").unwrap();
     assert_eq!(beta["when"], "header.x-beta == \"1\" and query.a != \"<b>&\\\"c\\\"\"");
-    assert_eq!(rows.as_array().unwrap().iter().find(|r| r["route"] == "ANY /{name}").unwrap()["methods"], serde_json::json!(["ANY"]));
+    assert_eq!(
+        rows.as_array().unwrap().iter().find(|r| r["route"] == "ANY /{name}").unwrap()["methods"],
+        serde_json::json!(["ANY"])
+    );
 }
 
 #[test]
@@ -165,7 +168,8 @@ fn the_plan_is_what_its_schema_says() {
 #[test]
 fn the_plan_is_complete() {
     let plan = Place::new(SHOP).json(&["export", "--to", "json"]);
-    let named = |list: &str, name: &str| plan[list].as_array().unwrap().iter().find(|x| x["name"] == name).unwrap().clone();
+    let named =
+        |list: &str, name: &str| plan[list].as_array().unwrap().iter().find(|x| x["name"] == name).unwrap().clone();
     let user = named("routes", "shop.get-user");
     assert_eq!(user["params"], serde_json::json!([{ "name": "id", "type": "int" }]));
     let phases = strings(&user["statements"], "phase");
@@ -174,9 +178,15 @@ fn the_plan_is_complete() {
     assert_eq!(user["exchanges"][0]["timeouts"]["total_ms"], 5000);
     assert_eq!(user["exchanges"][0]["timeouts"]["connect_ms"], 5000);
     let beta = named("routes", "shop.beta");
-    assert_eq!(beta["target"]["to"], serde_json::json!([{ "upstream": "orders", "percent": 90.0 }, { "upstream": "users", "percent": 10.0 }]));
+    assert_eq!(
+        beta["target"]["to"],
+        serde_json::json!([{ "upstream": "orders", "percent": 90.0 }, { "upstream": "users", "percent": 10.0 }])
+    );
     let orders = &beta["exchanges"].as_array().unwrap().iter().find(|x| x["upstream"] == "orders").unwrap();
-    assert_eq!((&orders["retry"]["count"], &orders["retry"]["on"]), (&1.into(), &serde_json::json!(["connect", "503"])));
+    assert_eq!(
+        (&orders["retry"]["count"], &orders["retry"]["on"]),
+        (&1.into(), &serde_json::json!(["connect", "503"]))
+    );
     assert_eq!(named("routes", "shop.rest")["target"]["else"]["status"], 404);
     assert_eq!(named("tables", "blocked")["entries"], serde_json::json!(["10.0.0.0/8", "192.0.2.0/24"]));
     let counter = user["statements"].as_array().unwrap().iter().find_map(|s| s["limit"].as_str()).unwrap();
@@ -283,7 +293,9 @@ fn the_mermaid_picture_is_well_formed() {
             open += 1;
         } else if line == "end" {
             open -= 1;
-        } else if let Some((from, to)) = line.split_once("-->").or_else(|| line.split_once("-.->")).filter(|(from, _)| !from.contains('"')) {
+        } else if let Some((from, to)) =
+            line.split_once("-->").or_else(|| line.split_once("-.->")).filter(|(from, _)| !from.contains('"'))
+        {
             ends.push(id(from));
             ends.push(id(to.rsplit('|').next().unwrap().trim()));
         } else {
@@ -327,11 +339,18 @@ fn help_knows_words_of_the_language() {
     let place = Place::empty();
     let limit = place.good(&["help", "limit"]);
     assert!(limit.starts_with("limit [report-only] RATE|INT ["), "{limit}");
-    for part in ["  Phase    4, limit\n", "  Example  limit 10/s burst 20 by client.ip\n", "  Stands   at top level, in an `api`"] {
+    for part in [
+        "  Phase    4, limit\n",
+        "  Example  limit 10/s burst 20 by client.ip\n",
+        "  Stands   at top level, in an `api`",
+    ] {
         assert!(limit.contains(part), "{limit}");
     }
     let jwt = place.good(&["help", "jwt"]);
-    assert!(jwt.contains("  Inside:\n") && jwt.contains("  algorithms NAME, …\n      which signatures are accepted\n"), "{jwt}");
+    assert!(
+        jwt.contains("  Inside:\n") && jwt.contains("  algorithms NAME, …\n      which signatures are accepted\n"),
+        "{jwt}"
+    );
     for (word, begins) in [
         ("client.ip", "fact client.ip\n"),
         ("header.x-beta", "fact header.NAME\n"),
@@ -355,7 +374,10 @@ fn help_knows_commands() {
     assert!(place.good(&["help"]).contains("\nUsage: gw <COMMAND>\n"));
     assert!(place.good(&["help", "check"]).contains("\nUsage: gw check [OPTIONS]"));
     let keys = place.good(&["help", "keys"]);
-    assert!(keys.contains("Usage: gw keys <COMMAND>") && keys.contains("\nkeys file \"PATH\"|{ NAME: INPUT, … }\n"), "{keys}");
+    assert!(
+        keys.contains("Usage: gw keys <COMMAND>") && keys.contains("\nkeys file \"PATH\"|{ NAME: INPUT, … }\n"),
+        "{keys}"
+    );
 }
 
 #[test]

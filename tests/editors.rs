@@ -26,7 +26,9 @@ fn tokens(programs: &[(String, String)]) -> Option<Vec<Token>> {
     let folder = root().join("editors/test");
     let missing = match Command::new("node").arg("--version").output() {
         Err(_) => Some("node is not installed"),
-        Ok(_) if !folder.join("node_modules/vscode-textmate").exists() => Some("`npm ci` has not been run in editors/test"),
+        Ok(_) if !folder.join("node_modules/vscode-textmate").exists() => {
+            Some("`npm ci` has not been run in editors/test")
+        }
         Ok(_) => None,
     };
     if let Some(why) = missing {
@@ -101,7 +103,8 @@ fn nothing_in_a_program_is_without_a_scope() {
     }
     assert!(programs.len() > 50, "only {} programs", programs.len());
     let Some(tokens) = tokens(&programs) else { return };
-    let bare: Vec<_> = tokens.iter().filter(|t| t.scopes.is_empty()).map(|t| format!("{}:{}: {}", t.name, t.line, t.text)).collect();
+    let bare: Vec<_> =
+        tokens.iter().filter(|t| t.scopes.is_empty()).map(|t| format!("{}:{}: {}", t.name, t.line, t.text)).collect();
     assert!(tokens.len() > 5_000 && bare.is_empty(), "{bare:#?}");
 }
 
@@ -164,6 +167,60 @@ listen http :8080
     ] {
         let found: Vec<_> = tokens.iter().filter(|t| t.line == line && t.text == word).map(|t| &t.scopes).collect();
         assert!(!found.is_empty(), "line {line} has no token `{word}`");
-        assert!(found.iter().any(|scopes| scopes.iter().any(|s| s.starts_with(scope))), "{line} `{word}`: {found:?}, not {scope}");
+        assert!(
+            found.iter().any(|scopes| scopes.iter().any(|s| s.starts_with(scope))),
+            "{line} `{word}`: {found:?}, not {scope}"
+        );
     }
+}
+
+#[test]
+fn vim_colours_words_and_indents() {
+    if Command::new("vim").arg("--version").output().is_err() {
+        eprintln!("NOT TESTED: vim is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (script, out) = (folder.path().join("test.vim"), folder.path().join("out"));
+    let wanted = [
+        ("listen", "gwStatement"),
+        ("cidr", "gwType"),
+        ("10.0.0.0/8", "gwNumber"),
+        ("weight", "gwWord"),
+        ("500ms", "gwNumber"),
+        ("Bearer", "gwString"),
+        ("## The shop.", "gwDocumentation"),
+        ("GET /users", "gwMethod"),
+        ("/users/{id", "gwPath"),
+        ("-> users", "gwArrow"),
+        ("10/s", "gwNumber"),
+        ("header.x-beta", "gwFact"),
+        ("route get-user", "gwStatement"),
+        ("== \"1\"", "gwOperator"),
+        ("len(", "gwFunction"),
+    ];
+    let words: Vec<_> = wanted.iter().map(|(word, _)| format!("'{word}'")).collect();
+    let program = root().join("tests/data/shop.gw");
+    let commands = format!(
+        "set nocompatible\nset rtp^={}\nfiletype plugin indent on\nsyntax on\nedit {}\nlet out = []\n\
+         for word in [{}]\n  call cursor(1, 1)\n  let at = searchpos('\\V' . escape(word, '\\'), 'cn')\n  \
+         call add(out, synIDattr(synID(at[0], at[1], 1), 'name'))\nendfor\nnormal gg=G\n\
+         call add(out, getline(1, '$') ==# readfile(expand('%')) ? 'same' : 'differs')\n\
+         call writefile(out, '{}')\nqa!\n",
+        root().join("editors/vim").display(),
+        program.display(),
+        words.join(", "),
+        out.display(),
+    );
+    std::fs::write(&script, commands).unwrap();
+    let mut vim = Command::new("vim");
+    vim.args(["-es", "-u", "NONE", "-i", "NONE", "-n", "-S"]).arg(&script).stdin(Stdio::null());
+    assert!(vim.output().unwrap().status.success());
+    let found = std::fs::read_to_string(out).unwrap();
+    let wanted: Vec<_> = wanted.iter().map(|(word, group)| format!("{word}: {group}")).collect();
+    let (groups, indent) = found.trim_end().rsplit_once('\n').unwrap();
+    let found: Vec<_> =
+        words.iter().zip(groups.lines()).map(|(word, group)| format!("{}: {group}", word.trim_matches('\''))).collect();
+    assert_eq!(found, wanted);
+    assert_eq!(indent, "same");
 }

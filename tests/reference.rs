@@ -69,9 +69,15 @@ fn examples_of_statements_are_written_well() {
     for row in rows().filter(|row| row.supported) {
         let example = row.example;
         let text = match () {
-            _ if row.contexts.contains(Context::POLICY) => format!("listen http :8080\nroute GET /x -> respond 204 {{ {example} }}\n"),
-            _ if row.contexts.contains(Context::TOP) && row.word == "listen" => format!("{example}\nroute GET /x -> respond 204\n"),
-            _ if row.contexts.contains(Context::TOP) => format!("listen http :8080\n{example}\nroute GET /x -> respond 204\n"),
+            _ if row.contexts.contains(Context::POLICY) => {
+                format!("listen http :8080\nroute GET /x -> respond 204 {{ {example} }}\n")
+            }
+            _ if row.contexts.contains(Context::TOP) && row.word == "listen" => {
+                format!("{example}\nroute GET /x -> respond 204\n")
+            }
+            _ if row.contexts.contains(Context::TOP) => {
+                format!("listen http :8080\n{example}\nroute GET /x -> respond 204\n")
+            }
             _ if row.contexts.contains(Context::API) => {
                 format!("listen internal http :8080\napi a {{ {example}; route GET /x -> respond 204 }}\n")
             }
@@ -79,11 +85,14 @@ fn examples_of_statements_are_written_well() {
                 format!("listen a http :8081\nlisten http :8080 {{ {example} }}\nroute GET /x -> respond 204\n")
             }
             _ if row.contexts.contains(Context::TARGET) => format!("listen http :8080\nroute GET /x -> {example}\n"),
-            _ if row.contexts.contains(Context::RESPOND) => format!("listen http :8080\nroute GET /x -> respond 200 {example}\n"),
+            _ if row.contexts.contains(Context::RESPOND) => {
+                format!("listen http :8080\nroute GET /x -> respond 200 {example}\n")
+            }
             _ if row.contexts.contains(Context::SCHEME) => format!("listen {example}\nroute GET /x -> respond 204\n"),
             _ => continue,
         };
-        let found: Vec<_> = mistakes(&text).into_iter().filter(|m| !missing.iter().any(|code| m.starts_with(code))).collect();
+        let found: Vec<_> =
+            mistakes(&text).into_iter().filter(|m| !missing.iter().any(|code| m.starts_with(code))).collect();
         assert!(found.is_empty(), "{text}{found:?}");
     }
 }

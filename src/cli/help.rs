@@ -52,15 +52,25 @@ fn language(word: &str) -> Vec<String> {
     let mut all: Vec<String> = rows.into_iter().map(statement).collect();
     all.extend(facts(word));
     all.extend(FunctionRow::find(word).map(function));
-    all.extend(TYPES.iter().filter(|row| row.name == word).map(|row| {
-        entry(&format!("type {}", row.name), row.doc, &[("Written", row.example)])
-    }));
-    all.extend(OPERATORS.iter().filter(|row| row.names.contains(&word)).map(|row| {
-        entry(&format!("operator {}", row.names.join(", ")), row.doc, &[("Example", row.example)])
-    }));
+    all.extend(
+        TYPES
+            .iter()
+            .filter(|row| row.name == word)
+            .map(|row| entry(&format!("type {}", row.name), row.doc, &[("Written", row.example)])),
+    );
+    all.extend(
+        OPERATORS
+            .iter()
+            .filter(|row| row.names.contains(&word))
+            .map(|row| entry(&format!("operator {}", row.names.join(", ")), row.doc, &[("Example", row.example)])),
+    );
     all.extend(FailureKind::named(word).map(|kind| {
         let status = kind.status().as_str().to_owned();
-        entry(&format!("failure {}", kind.name()), kind.title(), &[("Status", &status), ("Example", &format!("on error {} respond {status} problem \"…\"", kind.name()))])
+        entry(
+            &format!("failure {}", kind.name()),
+            kind.title(),
+            &[("Status", &status), ("Example", &format!("on error {} respond {status} problem \"…\"", kind.name()))],
+        )
     }));
     all.extend(Code::from_name(word).map(|code| code.page().to_owned()));
     all
@@ -105,7 +115,9 @@ fn statement(row: &Row) -> String {
 
 /// The fact of this name; for the name of several (`caller`, `response`) a list of them.
 fn facts(word: &str) -> Vec<String> {
-    let all = || FACTS.iter().map(|row| (row, row.phase.when())).chain(ROUTE_FACTS.iter().map(|row| (row, "in an `invariant`")));
+    let all = || {
+        FACTS.iter().map(|row| (row, row.phase.when())).chain(ROUTE_FACTS.iter().map(|row| (row, "in an `invariant`")))
+    };
     let named = |row: &FactRow| match row.name.strip_suffix('.') {
         Some(before) => word == before || word.strip_prefix(row.name).is_some_and(|name| !name.contains('.')),
         None => word == row.name,
@@ -138,7 +150,8 @@ fn known(gw: &clap::Command) -> Vec<String> {
     let operators = OPERATORS.iter().flat_map(|row| row.names.iter().copied());
     let kinds = FailureKind::ALL.iter().map(|kind| kind.name());
     let codes = Code::ALL.iter().map(|code| code.name());
-    let all = commands.chain(words).chain(facts).chain(functions).chain(types).chain(operators).chain(kinds).chain(codes);
+    let all =
+        commands.chain(words).chain(facts).chain(functions).chain(types).chain(operators).chain(kinds).chain(codes);
     all.map(str::to_owned).collect()
 }
 

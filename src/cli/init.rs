@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_starter_has_no_mistakes_and_is_laid_out() {
-        let checked = load::check(&MemoryFiles::default(), Path::new("gateway.gw"), STARTER.into(), &Default::default());
+        let checked =
+            load::check(&MemoryFiles::default(), Path::new("gateway.gw"), STARTER.into(), &Default::default());
         let found: Vec<_> = checked.diagnostics.iter().map(|d| (d.code, &d.message)).collect();
         assert!(found.is_empty() && checked.plan.is_some(), "{found:?}");
         assert_eq!(crate::syntax::format::format(STARTER).unwrap(), STARTER);

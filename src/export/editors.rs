@@ -57,7 +57,11 @@ impl Words {
             statements,
             arguments,
             operators,
-            types: TYPES.iter().map(|row| row.name).filter(|name| name.bytes().all(|b| b.is_ascii_lowercase())).collect(),
+            types: TYPES
+                .iter()
+                .map(|row| row.name)
+                .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase()))
+                .collect(),
             functions: FUNCTIONS.iter().map(|row| row.name).collect(),
             namespaces: facts().filter_map(|name| name.split_once('.')).map(|(before, _)| before).collect(),
             facts: plain,
@@ -202,11 +206,15 @@ fn embedded(patterns: Json) -> Json {
 fn vim() -> String {
     let words = Words::new();
     let list = |words: &BTreeSet<&str>| words.iter().copied().collect::<Vec<_>>().join(" ");
+    let either = |words: &BTreeSet<&str>| words.iter().copied().collect::<Vec<_>>().join("\\|");
     let both: BTreeSet<&str> = words.arguments.difference(&words.statements).copied().collect();
-    let namespaces = words.namespaces.iter().copied().collect::<Vec<_>>().join("\\|");
+    // A keyword goes before every match: `header` may not be one, or `header.x` would be two words.
+    let named = either(&words.statements.intersection(&words.namespaces).copied().collect());
+    let statements = words.statements.difference(&words.namespaces).copied().collect();
+    let namespaces = either(&words.namespaces);
     let facts: BTreeSet<&str> =
         words.facts.iter().copied().filter(|w| !words.statements.contains(w) && !words.arguments.contains(w)).collect();
-    let functions = words.functions.iter().copied().collect::<Vec<_>>().join("\\|");
+    let functions = either(&words.functions);
     format!(
         "\" Vim syntax file of the gateway language. Made from the tables in src/:\n\
          \" UPDATE_REFERENCE=1 cargo test --test reference\n\
@@ -218,6 +226,8 @@ fn vim() -> String {
          syn keyword gwConstant {}\n\
          syn keyword gwMethod {}\n\
          syn keyword gwFact {}\n\
+         syn match gwStatement /\\<\\%({named}\\)\\>\\.\\@!/\n\
+         syn match gwOperator /[=!<>]=\\|[<>|+?*]/\n\
          syn match gwFact /\\<\\%({namespaces}\\)\\.[A-Za-z0-9_.-]*\\w/\n\
          syn match gwFunction /\\<\\%({functions}\\)(\\@=/\n\
          syn match gwType /[:[|]\\@1<=\\s*\\%({}\\)\\>/\n\
@@ -252,12 +262,12 @@ fn vim() -> String {
          hi def link gwComment Comment\n\
          hi def link gwDocumentation SpecialComment\n\n\
          let b:current_syntax = 'gw'\n",
-        list(&words.statements),
+        list(&statements),
         list(&both),
         list(&words.operators),
         CONSTANTS.join(" "),
         METHODS.join(" "),
         list(&facts),
-        words.types.iter().copied().collect::<Vec<_>>().join("\\|"),
+        either(&words.types),
     )
 }

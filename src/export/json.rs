@@ -7,8 +7,9 @@ use super::routes::{auths, methods};
 use crate::check::routes::RouteKey;
 use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, TrailingSlash};
 use crate::plan::{
-    ApiKeys, Auth, AuthKind, Balance, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener, Origin, Plan,
-    Respond, RespondBody, RetryParts, Route, Server, Step, Table, Target, TimeoutParts, Upstream, UpstreamId, defaults,
+    ApiKeys, Auth, AuthKind, Balance, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener, Origin,
+    Plan, Respond, RespondBody, RetryParts, Route, Server, Step, Table, Target, TimeoutParts, Upstream, UpstreamId,
+    defaults,
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -69,7 +70,8 @@ fn path(path: &Path) -> String {
 }
 
 fn listener(plan: &Plan, listener: &Listener) -> Json {
-    let routes = plan.routers.get(listener.router).map(|router| router.routes().iter().map(|r| r.id).collect::<Vec<_>>());
+    let routes =
+        plan.routers.get(listener.router).map(|router| router.routes().iter().map(|r| r.id).collect::<Vec<_>>());
     json!({
         "name": listener.name.as_str(),
         "address": listener.address.to_string(),
@@ -179,8 +181,10 @@ fn exchanges(plan: &Plan, route: &Route) -> Json {
     let always = |guards: &[crate::plan::Guard]| guards.is_empty();
     let inbound = &route.inbound;
     let said = inbound.timeouts.iter().filter(|s| always(&s.guards)).fold(TimeoutParts::default(), |t, s| t.or(s.what));
-    let retries = inbound.retries.iter().filter(|s| always(&s.guards)).fold(RetryParts::default(), |r, s| r.or(&s.what));
-    let conditional = inbound.timeouts.iter().any(|s| !always(&s.guards)) || inbound.retries.iter().any(|s| !always(&s.guards));
+    let retries =
+        inbound.retries.iter().filter(|s| always(&s.guards)).fold(RetryParts::default(), |r, s| r.or(&s.what));
+    let conditional =
+        inbound.timeouts.iter().any(|s| !always(&s.guards)) || inbound.retries.iter().any(|s| !always(&s.guards));
     let with = ids.iter().filter_map(|id| plan.upstream(*id)).map(|upstream| {
         json!({
             "upstream": upstream.name.as_str(),
@@ -269,7 +273,9 @@ fn auth(plan: &Plan, auth: &Auth) -> Json {
         CredentialPlace::Query(name) => ("query", name),
     };
     let texts = |list: &Option<Vec<smol_str::SmolStr>>| {
-        list.as_ref().map(|list| list.iter().map(|text| text.as_str()).collect::<Vec<_>>()).map_or(Json::Null, Json::from)
+        list.as_ref()
+            .map(|list| list.iter().map(|text| text.as_str()).collect::<Vec<_>>())
+            .map_or(Json::Null, Json::from)
     };
     let (kind, settings) = match &auth.kind {
         AuthKind::Jwt { issuers, audiences, algorithms, leeway, keys } => (

@@ -113,11 +113,10 @@ impl Picture {
             self.edges.push(Edge { from: from.clone(), to: format!("a{a}"), label: String::new(), dashed: true });
         }
         let mut answers = 0;
-        self.target(plan, group, i, &from, &route.target, "", &mut answers);
+        self.target(group, i, &from, &route.target, "", &mut answers);
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn target(&mut self, plan: &Plan, group: usize, i: usize, from: &str, target: &Target, label: &str, answers: &mut usize) {
+    fn target(&mut self, group: usize, i: usize, from: &str, target: &Target, label: &str, answers: &mut usize) {
         match target {
             Target::Forward(forward) => {
                 for (share, UpstreamId(u)) in &forward.to {
@@ -129,11 +128,15 @@ impl Picture {
                 }
             }
             Target::Choice { then, otherwise, .. } => {
-                self.target(plan, group, i, from, then, "when", answers);
-                self.target(plan, group, i, from, otherwise, "else", answers);
+                self.target(group, i, from, then, "when", answers);
+                self.target(group, i, from, otherwise, "else", answers);
             }
-            Target::Respond(respond) => self.answer(group, i, from, format!("respond {}", respond.status), label, answers),
-            Target::Redirect { status, .. } => self.answer(group, i, from, format!("redirect {status}"), label, answers),
+            Target::Respond(respond) => {
+                self.answer(group, i, from, format!("respond {}", respond.status), label, answers)
+            }
+            Target::Redirect { status, .. } => {
+                self.answer(group, i, from, format!("redirect {status}"), label, answers)
+            }
         }
     }
 

@@ -40,8 +40,12 @@ pub fn list(plan: &Plan) -> Vec<Listed<'_>> {
         let hosts = key.hosts.iter().zip(&route.hosts).map(|(pattern, text)| Some((pattern, text.as_str())));
         let every = key.hosts.is_empty().then_some(None);
         for host in hosts.chain(every) {
-            let listed =
-                Listed { route, host: host.map(|(_, text)| text), listeners: listeners.clone(), statements: stated(plan, route) };
+            let listed = Listed {
+                route,
+                host: host.map(|(_, text)| text),
+                listeners: listeners.clone(),
+                statements: stated(plan, route),
+            };
             rows.push((host.map(|(pattern, _)| pattern), *key, listed));
         }
     }

@@ -9,7 +9,11 @@ use std::fmt::Write;
 pub(super) fn page() -> String {
     let mut out = format!("# Expressions\n\n{MADE}");
     out.push_str("## Types\n\nNothing is converted by itself, and nothing but a `bool` is a condition.\n\n");
-    table(&mut out, ["type", "values", "written"], TYPES.iter().map(|row| [code(row.name), row.doc.into(), code(row.example)]));
+    table(
+        &mut out,
+        ["type", "values", "written"],
+        TYPES.iter().map(|row| [code(row.name), row.doc.into(), code(row.example)]),
+    );
     out.push_str("## Operators\n\nThe loosest first; those of one strength bind from left to right.\n\n");
     table(
         &mut out,
@@ -49,7 +53,9 @@ pub(super) fn facts() -> String {
             rows(&mut out, known.into_iter());
         }
         if phase == Phase::Caller {
-            out.push_str("`caller.NAME` is a claim that the auths of the route declare; `caller` as a key is (via, id).\n\n");
+            out.push_str(
+                "`caller.NAME` is a claim that the auths of the route declare; `caller` as a key is (via, id).\n\n",
+            );
         }
     }
     out.push_str("## About routes, in an `invariant`\n\n");

@@ -50,7 +50,9 @@ pub(super) fn defaults() -> String {
     let mut out = format!("# Defaults\n\n{MADE}What holds where no statement says otherwise.\n\n");
     let time = duration_text;
     let (shortest, longest) = defaults::BACKOFF;
-    let size = |bytes: u64| if bytes.is_multiple_of(1 << 20) { format!("{}MiB", bytes >> 20) } else { format!("{}KiB", bytes >> 10) };
+    let size = |bytes: u64| {
+        if bytes.is_multiple_of(1 << 20) { format!("{}MiB", bytes >> 20) } else { format!("{}KiB", bytes >> 10) }
+    };
     let rows = [
         ("timeout total", "a route or upstream", "none".into()),
         ("timeout connect", "a route or upstream", time(defaults::CONNECT)),
@@ -69,6 +71,10 @@ pub(super) fn defaults() -> String {
         ("body max", "a route whose body streams", "none".into()),
         ("leeway", "a jwt", time(defaults::LEEWAY)),
     ];
-    table(&mut out, ["setting", "of", "default"], rows.map(|(setting, of, value)| [code(setting), of.into(), code(&value)]));
+    table(
+        &mut out,
+        ["setting", "of", "default"],
+        rows.map(|(setting, of, value)| [code(setting), of.into(), code(&value)]),
+    );
     out
 }

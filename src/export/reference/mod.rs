@@ -26,7 +26,9 @@ pub fn pages() -> Vec<(&'static str, String)> {
 
 /// A table; cells may hold `|`.
 fn table<const N: usize>(out: &mut String, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
-    let line = |cells: &[String]| format!("| {} |\n", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "));
+    let line = |cells: &[String]| {
+        format!("| {} |\n", cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+    };
     out.push_str(&line(&head.map(str::to_owned)));
     out.push_str(&line(&head.map(|_| "---".to_owned())));
     rows.into_iter().for_each(|row| out.push_str(&line(&row)));

@@ -30,7 +30,9 @@ pub(super) fn page() -> String {
     let is_policy = |row: &&Row| row.contexts.contains(Context::POLICY);
     out.push_str("## Declarations\n\n");
     rows().filter(|r| r.contexts.contains(Context::TOP) && !is_policy(r)).for_each(|r| entry(&mut out, r));
-    out.push_str("## Policy statements\n\nThey run in the order of their phases, whatever their order in the file.\n\n");
+    out.push_str(
+        "## Policy statements\n\nThey run in the order of their phases, whatever their order in the file.\n\n",
+    );
     let mut policies: Vec<_> = rows().filter(is_policy).collect();
     policies.sort_by_key(|row| row.phase.map_or(u8::MAX, |phase| phase as u8));
     policies.iter().for_each(|r| entry(&mut out, r));
