@@ -6,12 +6,14 @@ endif
 
 syn iskeyword @,48-57,_,-
 
-syn keyword gwStatement accepts access-log acme add admin algorithms analytics api api-key audience auth balance basic body ca cache certificate claims client-certificates compose compress cors credentials discover echo eject expect expose external file files for forward from group header headers health hmac host html http https import input introspection invariant issuer json jwks jwt key keys leeway let limit listen log max max-age methods metrics mirror mtls oauth oidc on origins paths policy pool problem protocol protocols proxy-protocol redirect remove request require respond response retry route secret send server server-name set state sticky table tag test text timeout tls trace trailing-slash trust upstream use validate version when
+syn keyword gwStatement accepts access-log acme add admin algorithms analytics api api-key audience auth balance basic body ca cache certificate claims client-certificates compose compress cors credentials discover echo eject expect expose external file files for forward from group headers health hmac host html http https import input introspection invariant issuer json jwks jwt key keys leeway let limit listen log max max-age methods metrics mirror mtls oauth oidc on origins paths policy pool problem protocol protocols proxy-protocol redirect remove require respond retry secret send server server-name set state sticky table tag test text timeout tls trace trailing-slash trust use validate version when
 syn keyword gwWord after allow at auto backoff backup budget burst by clear concurrent connect connections cookie dns else empty-segments encoded-slash error every exact extends failure failures fallback fixed forwarded h1 h2 h2c hash idle ignore index keep leased least-requests media-type memory min name p2c pending port preserve proxies query random report-only requests required reset round-robin schema semicolon skip srv to total using weight where x-forwarded-for
 syn keyword gwOperator and ends-with has in match matches not or starts-with
 syn keyword gwConstant true false null none any all optional
 syn keyword gwMethod GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT ANY
 syn keyword gwFact instance method path scheme
+syn match gwStatement /\<\%(header\|request\|response\|route\|upstream\)\>\.\@!/
+syn match gwOperator /[=!<>]=\|[<>|+?*]/
 syn match gwFact /\<\%(caller\|client\|cookie\|error\|header\|query\|request\|response\|route\|upstream\)\.[A-Za-z0-9_.-]*\w/
 syn match gwFunction /\<\%(base64\|format\|hash\|join\|json\|len\|lower\|now\|omit\|pick\|replace\|split\|text\|trim\|upper\|uuid\)(\@=/
 syn match gwType /[:[|]\@1<=\s*\%(address\|bool\|bytes\|cidr\|date\|duration\|float\|int\|ip\|json\|method\|percent\|rate\|secret\|size\|status\|string\|time\|url\|uuid\)\>/
