@@ -13,7 +13,7 @@ fn explain(arguments: &[&str]) -> Value {
         .args(["--format", "json"])
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"))
         .env("GW_JWT_SECRET", "a-development-secret-of-32-bytes")
-        .env("GW_EXPORT_KEY", "export")
+        .env("GW_EXPORT_KEY", "s3cr3t")
         .env("GW_ANON_KEY", "anon-key")
         .env("GW_SERVICE_KEY", "service-key")
         .output()
@@ -133,6 +133,8 @@ fn environments() {
     says("403", &staging(&["GET", "http://staging.shop.example/exports/1"]));
     let export = explain(&staging(&["GET", "http://staging.shop.example/exports/1", "--ip", "10.1.2.3"]));
     assert_eq!(export["outcome"]["upstream"], "exports", "{export:#}");
+    let sent = export["sent"]["headers"].to_string();
+    assert!(sent.contains("Bearer <secret>") && !export.to_string().contains("s3cr3t"), "{export:#}");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Values for inputs: from the environment or a TOML file, given by whoever runs the check.
 
+use crate::model::ast::Program;
 use crate::model::literal;
 use crate::model::types::Type;
-use crate::model::value::Value;
+use crate::model::value::{Secret, Value};
 use smol_str::SmolStr;
 use std::collections::BTreeMap;
 
@@ -32,6 +33,16 @@ impl Inputs {
     /// What an input is bound to.
     pub fn get(&self, name: &str) -> Option<&Given> {
         self.values.get(name)
+    }
+
+    /// What the program's inputs of type `secret` are bound to.
+    pub(super) fn secrets(&self, program: &Program) -> Vec<Secret> {
+        let secret = |ty: &Type| match ty {
+            Type::Optional(ty) => **ty == Type::Secret,
+            ty => *ty == Type::Secret,
+        };
+        let bound = program.inputs.iter().filter(|input| secret(&input.ty.value)).filter_map(|i| self.get(&i.name.text));
+        bound.filter(|given| !given.text.is_empty()).map(|given| Secret::new(&given.text)).collect()
     }
 
     /// Every bound name with its value.

@@ -84,6 +84,7 @@ impl<'p> Compiler<'p> {
             unrouted: Default::default(),
             files: sources.iter().map(|(_, f)| SmolStr::new(&f.name)).collect(),
             watched: sources.iter().filter_map(|(_, f)| f.path.clone()).collect(),
+            secrets: inputs.secrets(program),
         };
         let mut c = Compiler { program, sources, files, d, globals, plan };
         c.tables();

@@ -346,6 +346,11 @@ fn as_caller(plan: &Plan, said: Option<&(SmolStr, Json)>) -> Result<Option<(Auth
 fn outgoing(decided: &Decided<'_>, forward: &Forward, server: &Server, route: Option<&Route>) -> Sent {
     let mut shown = Shown::default();
     decided.outgoing(forward, server, 0, &mut shown);
+    for (_, value) in &mut shown.headers {
+        for secret in &decided.cx.plan.secrets {
+            *value = value.replace(secret.expose(), &secret.to_string());
+        }
+    }
     let scheme = if server.tls { "https" } else { "http" };
     let because = route.and_then(|r| r.inbound.buffer_body.as_ref());
     Sent {

@@ -74,6 +74,8 @@ pub struct Plan {
     pub files: Vec<SmolStr>,
     /// Every file on disk that went into it or is read by it (programs, keys, tables, bodies): what a reload watches.
     pub watched: Vec<PathBuf>,
+    /// What the inputs of type `secret` are bound to: what shows requests leaves it out.
+    pub secrets: Vec<crate::model::value::Secret>,
 }
 
 /// Which line of the program said it.
