@@ -213,6 +213,7 @@ fuzz_target!(|input: &[u8]| {
         query: sent.uri.query(),
         headers: &sent.headers,
         client,
+        peer: client,
         trusted: sent.body.last() == Some(&b't'),
         listener: usize::from(port == 9000),
         id: "0123456789abcdef0123456789abcdef",
