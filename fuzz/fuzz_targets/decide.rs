@@ -152,7 +152,7 @@ fn ends(mut decided: Decided<'_>, world: &Imagined<'_>, trace: &impl Trace) -> (
         out.extend_from_slice(&body);
         return (parts.status.as_u16(), out);
     };
-    let echo = Server::echo();
+    let echo = Server::echo(&"echo".into());
     let servers = decided.cx.plan.upstream(forward.upstream).map_or(&[][..], |u| &u.servers);
     let mut out = Vec::new();
     decided.outgoing(forward, servers.first().unwrap_or(&echo), 7, &mut out);
