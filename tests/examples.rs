@@ -61,7 +61,7 @@ fn canary() {
         let ip = format!("198.51.100.{n}");
         let side = || explain(&["canary.gw", "GET", orders, "--ip", &ip])["outcome"]["upstream"].clone();
         let first = side();
-        if n % 8 == 0 {
+        if n.is_multiple_of(8) {
             assert_eq!(first, side(), "{ip}");
         }
         first == "orders-canary"

@@ -3,6 +3,7 @@
 //! `serve` and `explain` call the same functions: [`decide`] for what happens to a request, [`Decided::outgoing`] for the head
 //! that an upstream gets, [`Decided::respond`] and [`Decided::answer`] for what happens to the answer. Nothing here does I/O.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 mod admit;
 mod answer;
@@ -42,6 +43,7 @@ pub struct Decided<'r> {
 
 /// What happens to a request.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "lives on the stack; a box would cost each forwarded request an allocation")]
 pub enum Outcome {
     /// It goes to an upstream.
     Forward(Forward),

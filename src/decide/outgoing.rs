@@ -63,7 +63,7 @@ impl Fields {
 
     /// `add`: one more field. What no field may hold is left out.
     pub(super) fn add(&mut self, name: &HeaderName, value: Option<&str>) {
-        self.added.extend(value.and_then(|v| field_value(v)).map(|v| (name.clone(), v)));
+        self.added.extend(value.and_then(field_value).map(|v| (name.clone(), v)));
     }
 
     /// `set cookie` or `remove cookie`.

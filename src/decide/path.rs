@@ -120,6 +120,7 @@ const fn byte(b: u8) -> Byte {
 }
 
 /// The bytes that need no second look, dots and single slashes aside.
+#[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static PLAIN: [bool; 256] = {
     let mut table = [false; 256];
     let mut b = 0;
@@ -177,9 +178,8 @@ fn recode(raw: &str) -> Result<Cow<'_, str>, PathError> {
                 let digit = |i: usize| raw.as_bytes().get(at + i).copied().and_then(hex);
                 let (Some(high), Some(low)) = (digit(1), digit(2)) else { return Err(PathError::PercentEncoding) };
                 let value = high << 4 | low;
-                match byte(value) {
-                    Byte::Refuse(error @ (PathError::Backslash | PathError::Control)) => return Err(error),
-                    _ => {}
+                if let Byte::Refuse(error @ (PathError::Backslash | PathError::Control)) = byte(value) {
+                    return Err(error);
                 }
                 encoded |= value >= 0x80;
                 (if is_unreserved(value) { literal(value, &mut triple) } else { percent(value, &mut triple) }, 3)

@@ -18,7 +18,7 @@ fn host_fit(head: &HostHead, suffix: &str, host: &str) -> Option<(u8, isize, u8)
         HostHead::Param(_) | HostHead::Wildcard => {
             let before = host.strip_suffix(suffix)?.strip_suffix('.')?;
             let one = matches!(head, HostHead::Param(_));
-            (!before.is_empty() && !(one && before.contains('.'))).then_some((1, -labels, u8::from(!one)))
+            (!(before.is_empty() || one && before.contains('.'))).then_some((1, -labels, u8::from(!one)))
         }
     }
 }

@@ -271,7 +271,7 @@ fn set_query<W: World, T: Trace>(forward: &mut Forward, reader: &Reader<'_, W, T
     let encoded = encode_query(name);
     let own = |p: &str| p.split('=').next().is_some_and(|k| k == name || k.eq_ignore_ascii_case(&encoded));
     let mut parts: Vec<String> =
-        now.split('&').filter(|p| !p.is_empty() && !(replace && own(p))).map(str::to_owned).collect();
+        now.split('&').filter(|p| !(p.is_empty() || replace && own(p))).map(str::to_owned).collect();
     if let Some(v) = value {
         parts.push(format!("{encoded}={}", encode_query(v)));
     }

@@ -421,6 +421,7 @@ pub enum ScopeKind {
 
 /// What stands in a scope.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "most are routes")]
 pub enum Member {
     /// A route.
     Route(Route),

@@ -35,6 +35,7 @@ impl<'t> Cursor<'t> {
     }
 
     /// Takes the next item.
+    #[allow(clippy::should_implement_trait, reason = "a cursor looks ahead and back; it is no iterator")]
     pub fn next(&mut self) -> Option<&'t Item> {
         let item = self.items.get(self.at);
         self.at += usize::from(item.is_some());

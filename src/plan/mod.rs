@@ -223,8 +223,11 @@ pub struct Outbound {
     /// `tag`.
     pub tags: Box<[Step<(SmolStr, Ir)>]>,
     /// `log`; `None` inside is `log none`.
-    pub log: Box<[Step<Option<Box<[(SmolStr, Ir)]>>>]>,
+    pub log: Box<[Step<Option<LogFields>>]>,
 }
+
+/// The fields that a `log` adds, by name.
+pub type LogFields = Box<[(SmolStr, Ir)]>;
 
 /// `require EXPR else STATUS "title"`.
 #[derive(Debug, Clone)]
@@ -626,12 +629,15 @@ pub struct Auth {
     /// The credential goes on to the upstream.
     pub forward_credentials: bool,
     /// Its claims: name, type, path in the credential.
-    pub claims: Box<[(SmolStr, Type, Box<[SmolStr]>)]>,
+    pub claims: Box<[Claim]>,
     /// Its documentation.
     pub docs: SmolStr,
     /// Where it is declared.
     pub origin: Origin,
 }
+
+/// A claim: its name, its type, its path in the credential.
+pub type Claim = (SmolStr, Type, Box<[SmolStr]>);
 
 /// The kinds of auth.
 #[derive(Debug, Clone)]

@@ -147,7 +147,7 @@ impl Attempts<'_, '_> {
                     Err(Missed::Exchange(error)) => self.retries_error(error, method, bodiless || buffered),
                     Err(Missed::Total) => false,
                 }
-                && self.upstream.shared().allow_retry();
+                && self.upstream.shared().allow_retry(self.forward.retry.budget.map(|percent| (percent / 100.0) as f32));
             if !again {
                 let answer = outcome.map_err(failure)?;
                 return Ok(Got { server: server.authority.clone(), time: began.elapsed(), answer: answer.into_reached(total, self.idle) });

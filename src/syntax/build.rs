@@ -11,6 +11,7 @@ use smol_str::{SmolStr, SmolStrBuilder};
 pub(super) struct Build<'t> {
     file: FileId,
     text: &'t str,
+    #[allow(clippy::vec_box, reason = "diagnostics are made boxed")]
     errors: Vec<Box<Diagnostic>>,
     unbalanced: bool,
     /// An error was met since this was last cleared: the statement being built is damaged.

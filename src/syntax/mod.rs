@@ -48,6 +48,7 @@ pub fn parse(file: FileId, text: &str, diagnostics: &mut Diagnostics) -> Tree {
 /// A tree and what is wrong with it.
 struct Reading {
     tree: Tree,
+    #[allow(clippy::vec_box, reason = "diagnostics are made boxed")]
     errors: Vec<Box<Diagnostic>>,
     /// A brace or bracket is missing or superfluous.
     unbalanced: bool,

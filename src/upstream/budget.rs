@@ -56,8 +56,14 @@ impl Budget {
         }
     }
 
-    /// Takes a retry, if one is left.
+    /// Takes a retry, if one is left of the upstream's share.
     pub fn withdraw(&self, second: u32) -> bool {
+        self.withdraw_of(second, self.limits.share)
+    }
+
+    /// Takes a retry, if one is left of `share`: a route may have a share of its own in the same traffic. A share of
+    /// nothing has no reserve either.
+    pub fn withdraw_of(&self, second: u32, share: f32) -> bool {
         let (mut requests, mut retries) = (0u64, 0u64);
         for slot in &self.slots {
             if second.wrapping_sub(slot.second.load(Relaxed)) < WINDOW {
@@ -65,8 +71,8 @@ impl Budget {
                 retries += u64::from(slot.retries.load(Relaxed));
             }
         }
-        let reserve = f64::from(self.limits.minimum) * f64::from(WINDOW);
-        let allowed = requests as f64 * f64::from(self.limits.share) + reserve;
+        let reserve = if share > 0.0 { f64::from(self.limits.minimum) * f64::from(WINDOW) } else { 0.0 };
+        let allowed = requests as f64 * f64::from(share) + reserve;
         if (retries + 1) as f64 > allowed {
             return false;
         }
@@ -95,6 +101,15 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_route_has_its_own_share_of_the_same_traffic() {
+        let budget = Budget::new(Limits { share: 0.1, minimum: 0 });
+        (0..10).for_each(|_| budget.deposit(100));
+        assert!(!budget.withdraw_of(100, 0.0));
+        assert!(budget.withdraw(100) && !budget.withdraw(100));
+        assert!(budget.withdraw_of(100, 0.2) && !budget.withdraw_of(100, 0.2));
+    }
 
     #[test]
     fn retries_are_a_share_of_the_traffic() {

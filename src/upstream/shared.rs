@@ -62,10 +62,13 @@ impl Shared {
         self.budget.deposit(self.second());
     }
 
-    /// Takes a retry from the budget, if one is left.
+    /// Takes a retry from the budget, if one is left of `share` (0.2 is one for five requests), or of the upstream's own.
     #[must_use]
-    pub fn allow_retry(&self) -> bool {
-        self.budget.withdraw(self.second())
+    pub fn allow_retry(&self, share: Option<f32>) -> bool {
+        match share {
+            Some(share) => self.budget.withdraw_of(self.second(), share),
+            None => self.budget.withdraw(self.second()),
+        }
     }
 
     pub(super) fn load(&self, server: usize) -> Option<&AtomicU32> {

@@ -136,7 +136,7 @@ fn write(hir: &Hir, pick: usize, out: &mut String) -> Option<()> {
         HirKind::Literal(literal) => out.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(Class::Unicode(class)) => {
             let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~');
-            let of = |n: usize| class.ranges().iter().rev().cycle().nth(n).map(|r| if n % 2 == 0 { r.start() } else { r.end() });
+            let of = |n: usize| class.ranges().iter().rev().cycle().nth(n).map(|r| if n.is_multiple_of(2) { r.start() } else { r.end() });
             let chosen = (pick..pick + 8).filter_map(of).find(plain);
             // Ranges such as that of `.` begin and end far from what people write.
             let inside = || ['a', 'Z', '7', '-'].into_iter().cycle().skip(pick).take(4).find(|c| class.ranges().iter().any(|r| r.start() <= *c && *c <= r.end()));
@@ -145,7 +145,7 @@ fn write(hir: &Hir, pick: usize, out: &mut String) -> Option<()> {
         HirKind::Class(Class::Bytes(class)) => out.push(char::from(class.ranges().get(pick % class.ranges().len().max(1))?.start())),
         HirKind::Repetition(repetition) => {
             let most = repetition.max.unwrap_or(u32::MAX);
-            let times = repetition.min.saturating_add((pick % 3) as u32).min(most).max(u32::from(most > 0 && pick % 2 == 0)).max(repetition.min);
+            let times = repetition.min.saturating_add((pick % 3) as u32).min(most).max(u32::from(most > 0 && pick.is_multiple_of(2))).max(repetition.min);
             for _ in 0..times {
                 write(&repetition.sub, pick, out)?;
                 if out.len() > LONGEST {
