@@ -1,8 +1,11 @@
 //! `gw routes`, `export`, `init` and `help` as people and programs call them: the real binary.
 
 use serde_json::Value as Json;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const SHOP: &str = include_str!("data/shop.gw");
 
@@ -332,6 +335,50 @@ fn the_starter_goes_where_it_says() {
     let explain = |url: &str| place.json(&["explain", "gateway.gw", "GET", url, "--format", "json"])["outcome"].clone();
     assert_eq!(explain("http://localhost:8080/hello/you")["route"], "hello");
     assert_eq!(explain("http://localhost:8080/api/items/7")["upstream"], "backend");
+}
+
+/// A server that ends with the test.
+struct Serving(std::process::Child);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_starter_serves_with_nothing_else() {
+    let place = Place::empty();
+    place.good(&["init"]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let path = place.folder.path().join("gateway.gw");
+    let text = std::fs::read_to_string(&path).unwrap().replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+    std::fs::write(&path, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gw"));
+    command.args(["serve", "gateway.gw"]).current_dir(place.folder.path());
+    let _serving = Serving(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    let until = Instant::now() + Duration::from_secs(20);
+    let get = |target: &str| loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(mut stream) => {
+                stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                write!(stream, "GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).unwrap();
+                return answer;
+            }
+            Err(error) => assert!(Instant::now() < until, "gw serve does not listen: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let hello = get("/hello/you");
+    assert!(hello.starts_with("HTTP/1.1 200 ") && hello.contains("hello, you\n"), "{hello}");
+    assert!(hello.contains("x-content-type-options: nosniff\r\n"), "{hello}");
+    let item = get("/api/items/7");
+    assert!(item.starts_with("HTTP/1.1 200 ") && item.contains("/internal/items/7"), "{item}");
+    let other = get("/api/items/seven");
+    assert!(other.starts_with("HTTP/1.1 200 ") && other.contains("/api/items/seven"), "{other}");
 }
 
 #[test]
