@@ -26,18 +26,9 @@ impl Compiler<'_> {
                 // Reported already; no plan is given.
                 ast::AuthKind::Error => AuthKind::ApiKey { keys: ApiKeys::Named(Vec::new()) },
             };
-            let bearer = CredentialPlace::Header("authorization".into());
             let from = match (&a.from, &kind) {
-                (Some(f), AuthKind::Jwt { .. }) if matches!(f.value, CredentialPlace::Query(_)) => {
-                    self.d.push(
-                        Diagnostic::new(Code::E0803, f.span, "a token must not stand in the query")
-                            .label("URLs are kept in logs and histories")
-                            .help("use header.NAME or cookie.NAME (RFC 6750, section 5.3)"),
-                    );
-                    bearer
-                }
                 (Some(f), _) => f.value.clone(),
-                (None, AuthKind::Jwt { .. }) => bearer,
+                (None, AuthKind::Jwt { .. }) => CredentialPlace::Header("authorization".into()),
                 (None, AuthKind::ApiKey { .. }) => CredentialPlace::Header("x-api-key".into()),
             };
             for c in &a.claims {

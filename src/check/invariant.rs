@@ -19,7 +19,7 @@ const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 impl Compiler<'_> {
-    pub(super) fn invariants(&mut self) {
+    pub(super) fn invariants(&mut self, routes: &[super::routes::RouteFacts]) {
         let program = self.program;
         for i in &program.invariants {
             let env = Env { invariant: true, phase: Phase::Constant, ..Env::constant(&self.globals, "an invariant") };
@@ -32,7 +32,7 @@ impl Compiler<'_> {
             }
             let mut broken: Vec<(SmolStr, u16, u32)> = Vec::new();
             let mut met = false;
-            for route in &self.plan.routes {
+            for (route, _) in self.plan.routes.iter().zip(routes).filter(|(_, r)| !r.damaged && !r.doubtful) {
                 let facts = RouteFacts { plan: &self.plan, route };
                 let holds = |ir: &Ir| eval(ir, &facts).is_ok_and(|v| v.is_true());
                 if filter.as_ref().is_some_and(|f| !holds(&f.ir)) {
@@ -58,7 +58,7 @@ impl Compiler<'_> {
                 let more = if broken.len() > 10 { format!(" and {} more", broken.len() - 10) } else { String::new() };
                 d = d.help(format!("change {}{more}, or the invariant", list.join(", ")));
                 self.d.push(d);
-            } else if !met && !self.plan.routes.is_empty() {
+            } else if !met && !self.plan.routes.is_empty() && self.d.errors() == 0 {
                 self.d.push(
                     Diagnostic::new(Code::W0902, i.title.span, format!("the invariant \"{}\" is about no route", i.title.value))
                         .label("its `where` fits none")

@@ -23,7 +23,7 @@ mod upstream;
 
 pub use inputs::Inputs;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::model::ast::Program;
 use crate::model::import;
 use crate::plan::{Origin, Plan};
@@ -94,7 +94,10 @@ impl<'p> Compiler<'p> {
         let routes = c.scopes();
         c.router(&routes);
         c.redirects();
-        c.invariants();
+        c.invariants(&routes);
+        // A name that is not declared is one mistake, however often it is used.
+        let names = [Code::E0312, Code::E0313, Code::E0314, Code::E0317, Code::E0408];
+        c.d.merge(0, |d| names.contains(&d.code).then(|| (d.code, d.message.clone())), "used here, too");
         c.plan
     }
 

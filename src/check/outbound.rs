@@ -35,7 +35,7 @@ impl<'p> Compiler<'p> {
                     on_upstream.push((depth, self.step(f, Phase::Response, what, &origin, seen).0));
                 }
                 StatementKind::OnError { kinds, respond } => {
-                    let kinds = kinds.iter().filter_map(|k| self.failure_kind(k)).collect();
+                    let kinds = kinds.iter().filter_map(|k| FailureKind::named(&k.text)).collect();
                     let respond = self.respond(respond, Phase::Error, seen, f.arguments.as_ref());
                     on_error.push((depth, self.step(f, Phase::Error, OnError { kinds, respond }, &origin, seen).0));
                 }
@@ -114,21 +114,6 @@ impl<'p> Compiler<'p> {
             );
         }
         Respond { status, body, origin: self.origin(r.span) }
-    }
-
-    fn failure_kind(&mut self, name: &ast::Name) -> Option<FailureKind> {
-        if let Some(kind) = FailureKind::named(&name.text) {
-            return Some(kind);
-        }
-        let near = crate::diagnostic::nearest(&name.text, FailureKind::ALL.iter().map(|k| k.name()));
-        let help = match near {
-            Some(near) => format!("there is `{near}`"),
-            None => format!("there are {}", FailureKind::ALL.iter().map(|k| k.name()).collect::<Vec<_>>().join(", ")),
-        };
-        self.d.push(
-            Diagnostic::new(Code::E0614, name.span, format!("no failure is called `{}`", name.text)).label("unknown").help(help),
-        );
-        None
     }
 
     /// Runs `f` with its diagnostics going elsewhere.

@@ -28,6 +28,7 @@ pub(super) struct Seen<'p> {
 
 impl<'p> Compiler<'p> {
     pub(super) fn route(&mut self, r: &'p ast::Route, around: &Around<'p>) -> RouteFacts {
+        let before = self.d.len();
         let pattern = self.joined(r, around);
         let mut params: Vec<(SmolStr, Type)> = Vec::new();
         let mut rest = None;
@@ -94,6 +95,10 @@ impl<'p> Compiler<'p> {
             outbound,
         };
         self.budget(&route, r, &blocks);
+        // Who may call is one question for the whole route.
+        self.d.merge(before, |d| (d.code == Code::E0420).then_some(()), "needed here, too");
+        let unknown = [Code::E0314, Code::E0315, Code::E0317, Code::E0420, Code::E0606];
+        let doubtful = self.d.iter().skip(before).any(|d| unknown.contains(&d.code));
         self.plan.routes.push(route);
         RouteFacts {
             key: RouteKey {
@@ -112,6 +117,8 @@ impl<'p> Compiler<'p> {
             anonymous,
             silenced,
             requires,
+            damaged: r.damaged || around.damaged,
+            doubtful,
         }
     }
 
@@ -163,6 +170,7 @@ impl<'p> Compiler<'p> {
             AuthUse::Required(names) => (names, false),
             AuthUse::Optional(names) => (names, true),
         };
+        seen.damaged |= names.is_empty();
         let program = self.program;
         let mut alternatives: Vec<AuthId> = Vec::new();
         for n in names {

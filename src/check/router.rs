@@ -9,32 +9,6 @@ use smol_str::SmolStr;
 impl Compiler<'_> {
     /// Listeners with the same routes share a router.
     pub(super) fn router(&mut self, routes: &[RouteFacts]) {
-        if self.plan.listeners.is_empty() {
-            let at = routes.first().map(|r| r.span);
-            if let Some(at) = at {
-                self.d.push(
-                    Diagnostic::new(Code::E0305, at, "nothing listens: no `listen` is declared")
-                        .label("this route could never be reached")
-                        .help("add a line such as `listen http :8080`"),
-                );
-            }
-        } else if routes.is_empty() && self.d.errors() == 0 && self.plan.listeners.iter().all(|l| l.redirect_https.is_none()) {
-            let at = self.program.listeners[0].span;
-            self.d.push(
-                Diagnostic::new(Code::W0305, at, "there is no route, so every request gets 404")
-                    .label("listens for nothing")
-                    .help("add a line such as `route ANY /{rest...} -> http://localhost:3000`"),
-            );
-        }
-        let open: Vec<SmolStr> =
-            self.plan.listeners.iter().filter(|l| l.redirect_https.is_none()).map(|l| l.name.clone()).collect();
-        if let (Some(first), true) = (routes.first(), open.is_empty() && !self.plan.listeners.is_empty()) {
-            self.d.push(
-                Diagnostic::new(Code::E0305, first.span, "every listener redirects to https, so no route can be reached")
-                    .label("this route could never be reached")
-                    .help("add a listener that serves, or remove `redirect https`"),
-            );
-        }
         let mut made: Vec<Vec<usize>> = Vec::new();
         for i in 0..self.plan.listeners.len() {
             let here: Vec<usize> = (0..routes.len()).filter(|&r| routes[r].listeners.contains(&(i as u32))).collect();
@@ -46,6 +20,34 @@ impl Compiler<'_> {
             self.plan.listeners[i].router = known;
         }
         routes::check(routes, self.d);
+        self.nothing_is_served(routes);
+    }
+
+    /// No listener, no route, or only listeners that redirect; said where nothing else explains it.
+    fn nothing_is_served(&mut self, routes: &[RouteFacts]) {
+        let unread = |code: Code| code.name().starts_with("E01") || code.name().starts_with("E02");
+        if self.d.iter().any(|d| unread(d.code)) {
+            return;
+        }
+        let serves = self.plan.listeners.iter().any(|l| l.redirect_https.is_none());
+        match (self.program.listeners.first(), routes.first()) {
+            (None, Some(route)) => self.d.push(
+                Diagnostic::new(Code::E0305, route.span, "nothing listens: no `listen` is declared")
+                    .label("this route could never be reached")
+                    .help("add a line such as `listen http :8080`"),
+            ),
+            (Some(_), Some(route)) if !serves => self.d.push(
+                Diagnostic::new(Code::E0305, route.span, "every listener redirects to https, so no route can be reached")
+                    .label("this route could never be reached")
+                    .help("add a listener that serves, or remove `redirect https`"),
+            ),
+            (Some(listener), None) if serves && self.d.errors() == 0 => self.d.push(
+                Diagnostic::new(Code::W0305, listener.span, "there is no route, so every request gets 404")
+                    .label("listens for nothing")
+                    .help("add a line such as `route ANY /{rest...} -> http://localhost:3000`"),
+            ),
+            _ => {}
+        }
     }
 
     /// The listeners that serve a route whose api says `listen names`; all that do not redirect where it says nothing.

@@ -54,6 +54,8 @@ pub(super) struct Around<'p> {
     pub listen: Vec<SmolStr>,
     pub allow: Vec<PathAllow>,
     pub trailing_slash: TrailingSlash,
+    /// Where its routes stand could not be read.
+    pub damaged: bool,
     pub blocks: Vec<Rc<Block<'p>>>,
     /// Names the place for the identity of limits; does not change when lines move.
     pub label: String,
@@ -96,6 +98,7 @@ impl<'p> Compiler<'p> {
         if !scope.listen.is_empty() {
             around.listen = self.listener_names(&scope.listen);
         }
+        around.damaged |= scope.damaged;
         around.allow.extend(scope.paths.iter().map(|p| p.value));
         if let Some(t) = &scope.trailing_slash {
             around.trailing_slash = t.value;
@@ -221,7 +224,11 @@ impl<'p> Compiler<'p> {
                 (p.name.text.as_str(), out)
             })
             .collect();
-        for p in &program.policies {
+        let mut circles: std::collections::HashSet<SmolStr> = Default::default();
+        for p in program.policies.iter() {
+            if circles.contains(&p.name.text) {
+                continue;
+            }
             let mut path = vec![p.name.text.as_str()];
             let mut todo: Vec<(&Name, usize)> =
                 graph.get(p.name.text.as_str()).into_iter().flatten().map(|n| (*n, 1)).collect();
@@ -235,6 +242,7 @@ impl<'p> Compiler<'p> {
                             .label(chain.join(" uses "))
                             .also(name.span, "used again here"),
                     );
+                    circles.extend(path.iter().map(SmolStr::new));
                     break;
                 }
                 if seen.insert(name.text.as_str()) {

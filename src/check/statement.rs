@@ -254,10 +254,6 @@ impl<'p> Compiler<'p> {
         }
         let reads = value.as_ref().map(|v| v.reads).unwrap_or_default();
         let ir = value.map(|v| v.ir);
-        let wrong = |c: &mut Self, what: &str, help: &str| {
-            c.d.push(Diagnostic::new(Code::E0607, a.place.span, what.to_owned()).label("cannot be written here").help(help));
-            None
-        };
         let edit = match (&a.place.value, a.verb, ir) {
             (Place::Header(n), verb, ir) => {
                 let name = self.header(n, a.place.span)?;
@@ -267,25 +263,17 @@ impl<'p> Compiler<'p> {
                     _ => Edit::RemoveHeader(name),
                 }
             }
-            (Place::Query(_), _, _) if message == Message::Response => {
-                return wrong(self, "a response has no query", "write it in a `request` block");
-            }
             (Place::Query(n), AssignVerb::Set, Some(v)) => Edit::SetQuery(n.clone(), v),
             (Place::Query(n), AssignVerb::Add, Some(v)) => Edit::AddQuery(n.clone(), v),
             (Place::Query(n), _, _) => Edit::RemoveQuery(n.clone()),
             (Place::Cookie(n), AssignVerb::Remove, _) => Edit::RemoveCookie(n.clone()),
             (Place::Cookie(n), _, Some(v)) => Edit::SetCookie(n.clone(), v),
-            (Place::Status, AssignVerb::Set, Some(v)) if message == Message::Response => Edit::SetStatus(v),
-            (Place::Status, _, _) if message == Message::Request => {
-                return wrong(self, "a request has no status", "write it in a `response` block");
-            }
-            (Place::Path | Place::Method | Place::Host, _, _) if message == Message::Response => {
-                return wrong(self, "this belongs to the request", "write it in a `request` block");
-            }
+            (Place::Status, AssignVerb::Set, Some(v)) => Edit::SetStatus(v),
             (Place::Path, AssignVerb::Set, Some(v)) => Edit::SetPath(v),
             (Place::Method, AssignVerb::Set, Some(v)) => Edit::SetMethod(v),
             (Place::Host, AssignVerb::Set, Some(v)) => Edit::SetHost(v),
-            _ => return wrong(self, "this place can only be set", "write `set PLACE = VALUE`"),
+            // What cannot be written here is refused when it is read.
+            _ => return None,
         };
         Some((edit, reads))
     }

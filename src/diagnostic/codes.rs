@@ -154,14 +154,12 @@ codes! {
     E0604 Error "said twice in one block"
     E0605 Error "one counter with two keys"
     E0606 Error "`auth` under a condition"
-    E0607 Error "a place that cannot be written here"
     E0608 Error "a header that cannot be written"
     E0609 Error "a value that is not one text"
     E0610 Error "not a media type"
     E0611 Error "a cors block that browsers would not honour"
     E0612 Error "a file that cannot be read"
     E0613 Error "a body where none is sent"
-    E0614 Error "an unknown kind of failure"
     // E07: upstreams, timeouts, retries (check/)
     E0701 Error "an echo with servers"
     E0702 Error "an upstream without a usable server"
@@ -170,7 +168,6 @@ codes! {
     // E08: authentication (check/)
     E0801 Error "an auth without a setting it needs"
     E0802 Error "an unknown algorithm"
-    E0803 Error "a token in the query"
     E0804 Error "a claim that cannot be"
     E0805 Error "an algorithm that does not fit the key"
     // E09: invariants, and what is not supported yet

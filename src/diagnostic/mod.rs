@@ -6,6 +6,8 @@ pub mod render;
 pub use codes::Code;
 
 use crate::source::Span;
+use std::collections::HashMap;
+use std::hash::Hash;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +106,27 @@ impl Diagnostics {
     /// Keeps those that `keep` wants: for what turns out to follow from another mistake.
     pub fn retain(&mut self, keep: impl FnMut(&Diagnostic) -> bool) {
         self.list.retain(keep);
+    }
+
+    /// Of those since `from` that have one key, keeps the first in the source; the places of the others become labels.
+    pub fn merge<K: Eq + Hash>(&mut self, from: usize, key: impl Fn(&Diagnostic) -> Option<K>, label: &str) {
+        const PLACES: usize = 3;
+        let mut tail = self.list.split_off(from.min(self.list.len()));
+        tail.sort_by_key(|d| d.span);
+        let mut first: HashMap<K, usize> = HashMap::new();
+        for diagnostic in tail {
+            let at = self.list.len();
+            let kept = key(&diagnostic).map_or(at, |k| *first.entry(k).or_insert(at));
+            match self.list.get_mut(kept) {
+                None => self.list.push(diagnostic),
+                Some(kept) => {
+                    let span = diagnostic.span;
+                    if kept.span != span && kept.labels.len() < PLACES && kept.labels.iter().all(|l| l.span != span) {
+                        kept.labels.push(Label { span, message: label.to_owned() });
+                    }
+                }
+            }
+        }
     }
 
     /// How many diagnostics there are so far.

@@ -385,6 +385,8 @@ pub struct Policy {
 pub struct Scope {
     /// An api's name.
     pub name: Option<Name>,
+    /// Where its routes stand could not be read and is reported.
+    pub damaged: bool,
     /// The keyword's scope: the root has none.
     pub kind: ScopeKind,
     /// The prefix of its routes.
@@ -541,6 +543,8 @@ pub struct Route {
     pub docs: Docs,
     /// From `route` to the end of the target.
     pub span: Span,
+    /// Something before its block could not be read and is reported.
+    pub damaged: bool,
 }
 
 /// A target.

@@ -33,6 +33,10 @@ pub struct RouteFacts {
     pub silenced: bool,
     /// Its `require` statements, by their places.
     pub requires: Vec<Span>,
+    /// Something in its head is wrong and reported: what it answers is not known.
+    pub damaged: bool,
+    /// A mistake that is reported may have taken its protection away.
+    pub doubtful: bool,
 }
 
 impl RouteFacts {
@@ -97,7 +101,7 @@ pub(super) fn analyse(routes: &[RouteFacts]) -> Findings {
     let mut state = Analysis { routes, findings: Findings::default(), reached: vec![false; routes.len()], shadows: HashMap::new() };
     let mut sets: HashMap<u32, Vec<usize>> = HashMap::new();
     for (at, route) in routes.iter().enumerate() {
-        for listener in &route.listeners {
+        for listener in route.listeners.iter().filter(|_| !route.damaged) {
             sets.entry(*listener).or_default().push(at);
         }
     }
@@ -266,7 +270,7 @@ impl<'a> Analysis<'a> {
     fn falls(&mut self, passed: &[(&Met, Passed)], now: &Met, slash: bool, witness: &dyn Fn() -> Witness) {
         let routes = self.routes;
         let weak = &routes[now.route];
-        if weak.silenced {
+        if weak.silenced || weak.doubtful {
             return;
         }
         for (strong, why) in passed {

@@ -15,6 +15,8 @@ pub(super) fn facts(lines: &[&str]) -> Vec<RouteFacts> {
             anonymous: true,
             silenced: false,
             requires: Vec::new(),
+            damaged: false,
+            doubtful: false,
             key,
         };
         for mark in marks.split_whitespace() {

@@ -264,10 +264,22 @@ pub(super) fn digits(end: usize) -> usize {
 }
 
 fn wrap(message: &str, width: usize) -> Option<String> {
-    (!message.is_empty()).then(|| textwrap::wrap(&clean(message), wrapping(width)).join("\n"))
+    (!message.is_empty()).then(|| fill(message, textwrap::Options::new(width)))
 }
 
-/// Lines break at spaces: what is quoted may have hyphens.
-pub(super) fn wrapping<'a>(width: usize) -> textwrap::Options<'a> {
-    textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation)
+/// Safe text in lines that break at spaces, but not inside of what is quoted in backticks unless it fills a line.
+pub(super) fn fill(text: &str, options: textwrap::Options) -> String {
+    const KEPT: char = '\u{a0}';
+    let mut kept = String::with_capacity(text.len());
+    for (at, part) in clean(text).split('`').enumerate() {
+        if at > 0 {
+            kept.push('`');
+        }
+        match at % 2 == 1 && part.chars().count() + 10 < options.width {
+            true => kept.extend(part.chars().map(|c| if c == ' ' { KEPT } else { c })),
+            false => kept.push_str(part),
+        }
+    }
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(&kept, options).replace(KEPT, " ")
 }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, ThemeCharacters, ThemeStyles};
 
-use super::excerpt::{Excerpt, Mark, clean, digits, wrapping};
+use textwrap::Options;
+
+use super::excerpt::{Excerpt, Mark, digits, fill};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{FileId, Sources};
 
@@ -36,14 +38,13 @@ pub fn one(out: &mut String, diagnostic: &Diagnostic, sources: &Sources, look: L
     let width = look.width.max(LEAST_WIDTH);
     let styles = styles(look, diagnostic.severity);
     let head = format!("{}[{}]", super::word(diagnostic.severity), diagnostic.code);
-    let options = wrapping(width).subsequent_indent("  ");
-    let text = textwrap::fill(&format!("{head}: {}", clean(&diagnostic.message)), options);
+    let text = fill(&format!("{head}: {}", diagnostic.message), Options::new(width).subsequent_indent("  "));
     let rest = text.strip_prefix(&head).unwrap_or(&text);
     out.push_str(&format!("{}{}\n", styles.error.style(&head), styles.link.style(rest)));
     pictures(out, diagnostic, sources, &styles, width);
     if let Some(help) = &diagnostic.help {
-        let options = wrapping(width).initial_indent("  help: ").subsequent_indent("        ");
-        let text = textwrap::fill(&clean(help), options);
+        let options = Options::new(width).initial_indent("  help: ").subsequent_indent("        ");
+        let text = fill(help, options);
         let rest = text.strip_prefix("  help:").unwrap_or(&text);
         out.push_str(&format!("  {}{rest}\n", styles.help.style("help:")));
     }

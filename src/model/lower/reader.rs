@@ -26,7 +26,8 @@ pub(super) struct Reader<'t, 'd> {
 }
 
 impl<'t, 'd> Reader<'t, 'd> {
-    /// Looks up the word that begins a statement. Where it may not stand here, that is reported and there is no reader.
+    /// Looks up the word that begins a statement. Where it may not stand here, that is reported and there is no reader,
+    /// unless it is nearly one that may: then the statement is read as that, so that what it declares is known.
     pub(super) fn begin(stmt: &'t Stmt, context: Context, d: &'d mut Diagnostics) -> Option<Reader<'t, 'd>> {
         let mut cursor = Cursor::new(&stmt.items, stmt.span);
         let Some((word, keyword)) = cursor.name() else {
@@ -35,18 +36,20 @@ impl<'t, 'd> Reader<'t, 'd> {
             }
             return None;
         };
-        let Some(row) = statements::find(word, context) else {
-            if !stmt.damaged {
-                d.push(unknown(word, keyword, &cursor, context));
+        let known = statements::find(word, context);
+        if known.is_none() && !stmt.damaged {
+            d.push(unknown(word, keyword, &cursor, context));
+        }
+        let row = known.or_else(|| meant(word, context))?;
+        if !row.supported {
+            if known.is_some() {
+                d.push(unsupported(keyword, &format!("`{word}`")));
             }
             return None;
-        };
-        if !row.supported {
-            d.push(unsupported(keyword, &format!("`{word}`")));
-            return None;
         }
-        let mut reader = Reader { cursor, d, row, keyword, failed: stmt.damaged, stmt, context };
-        if reader.cursor.at_op("=") || reader.cursor.at_op(":") {
+        let mut reader = Reader { cursor, d, row, keyword, failed: stmt.damaged || known.is_none(), stmt, context };
+        let named = row.arguments.starts_with("NAME");
+        if !named && (reader.cursor.at_op("=") || reader.cursor.at_op(":")) {
             reader.punctuated();
         }
         Some(reader)
@@ -78,6 +81,30 @@ impl<'t, 'd> Reader<'t, 'd> {
                 }
             }
         }
+        let word = self.row.word;
+        self.fail(
+            Diagnostic::new(Code::E0209, op, format!("`{word}` is a setting and takes no `{mark}`"))
+                .label("superfluous")
+                .help(format!("write `{text}`")),
+        );
+    }
+
+    /// `body max = 1MiB`: an operator where a value stands.
+    fn assigned(&mut self) {
+        let op = self.cursor.span();
+        let mark = if self.cursor.at_op("=") { "=" } else { ":" };
+        let mut text = String::new();
+        for item in self.stmt.items.iter().filter(|i| i.span != op) {
+            let word = plain(item);
+            if !text.is_empty() && word.as_deref() != Some(",") {
+                text.push(' ');
+            }
+            text.push_str(word.as_deref().unwrap_or("…"));
+            if word.is_none() {
+                break;
+            }
+        }
+        self.cursor.next();
         let word = self.row.word;
         self.fail(
             Diagnostic::new(Code::E0209, op, format!("`{word}` is a setting and takes no `{mark}`"))
@@ -185,6 +212,10 @@ impl<'t, 'd> Reader<'t, 'd> {
         if self.cursor.is_empty() {
             self.expected(what);
         }
+        let after_word = matches!(self.cursor.previous().map(|i| &i.kind), Some(ItemKind::Name(_)));
+        if !self.failed && after_word && (self.cursor.at_op("=") || self.cursor.at_op(":")) {
+            self.assigned();
+        }
         if self.failed {
             // In a damaged statement this may be anything: it is read, and taken for nothing.
             let span = expr::expr(&mut self.cursor, &mut Diagnostics::default()).span;
@@ -198,7 +229,7 @@ impl<'t, 'd> Reader<'t, 'd> {
 
     /// A key: expressions at commas.
     pub(super) fn key(&mut self) -> Key {
-        if self.cursor.is_empty() {
+        if matches!(self.cursor.peek().map(|i| &i.kind), None | Some(ItemKind::Braces(_))) {
             self.expected("a key, such as `caller` or `client.ip`");
         }
         if self.failed {
@@ -411,14 +442,16 @@ pub(super) fn settings<'t>(
         let (word, span) = (reader.row.word, reader.keyword);
         if !reader.row.many {
             match seen.iter().find(|(w, _)| *w == word) {
-                Some((_, first)) => reader.fail(twice(word, span, *first, reader.row)),
+                Some((_, first)) => {
+                    reader.fail(twice(word, span, *first, reader.row));
+                    damaged = true;
+                    continue;
+                }
                 None => seen.push((word, span)),
             }
         }
-        if !reader.failed || stmt.damaged {
-            setting(&mut reader);
-            reader.end();
-        }
+        setting(&mut reader);
+        reader.end();
         damaged |= reader.failed;
     }
     damaged
@@ -452,11 +485,17 @@ fn no_word(stmt: &Stmt, context: Context) -> Box<Diagnostic> {
             "a block belongs to the statement before it: its `{` stands on the same line".to_owned()
         }
         Some(ItemKind::Path(_)) => "a route begins with `route`: `route GET /path -> NAME`".to_owned(),
-        _ => format!("{} there may be {}", context.phrase(), listed(&statements::words(context).collect::<Vec<_>>())),
+        _ => format!("{} there may be {}", context.phrase(), listed(&statements::usable(context))),
     };
     Diagnostic::new(Code::E0207, span, format!("a statement begins with a word, not with {found}"))
         .label("expected a word")
         .help(help)
+}
+
+/// The statement that a word with a slip was meant to be.
+fn meant(word: &str, context: Context) -> Option<&'static Row> {
+    let nowhere = statements::lookup(word).is_empty();
+    statements::suggest(word, context).filter(|_| nowhere).and_then(|near| statements::find(near, context))
 }
 
 /// A word that may not begin a statement here.
@@ -485,7 +524,7 @@ fn unknown(word: &str, span: Span, rest: &Cursor, context: Context) -> Box<Diagn
         let places = statements::lookup(near).iter().fold(Context::NOWHERE, |all, row| all.or(row.contexts));
         format!("`{near}` may stand {}", places.phrase())
     } else {
-        format!("{} there may be {}", here, listed(&statements::words(context).collect::<Vec<_>>()))
+        format!("{} there may be {}", here, listed(&statements::usable(context)))
     };
     Diagnostic::new(Code::E0201, span, format!("there is no statement `{word}`")).label("unknown").help(help)
 }

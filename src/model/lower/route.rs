@@ -28,11 +28,12 @@ pub(super) fn route(r: &mut Reader) -> Option<Route> {
         false => Target { kind: TargetKind::Error, span: r.cursor.span() },
     };
     let span = r.span();
+    let damaged = r.failed;
     // The braces of a target that is not supported are not the route's.
     let block = if arrow && !matches!(target.kind, TargetKind::Error) { r.cursor.braces() } else { None };
     let statements = block.map(|b| statement::block(b, Context::ROUTE, r.d)).unwrap_or_default();
     r.end();
-    Some(Route { name, methods, methods_span, pattern, when, target, statements, docs: r.docs(), span })
+    Some(Route { name, methods, methods_span, pattern, when, target, statements, docs: r.docs(), span, damaged })
 }
 
 /// A name, unless the next word is a method.

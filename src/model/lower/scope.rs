@@ -27,21 +27,18 @@ impl Lowering<'_> {
                 match seen.iter().find(|(w, _)| *w == word) {
                     Some((_, first)) => {
                         r.fail(twice(word, span, *first, r.row));
+                        scope.damaged = true;
                         continue;
                     }
                     None => seen.push((word, span)),
                 }
-            }
-            if r.failed && !stmt.damaged {
-                continue;
             }
             let p = &mut self.program;
             match word {
                 "import" => {
                     let path = path(&mut r);
                     r.end();
-                    let ok = !r.failed;
-                    if let Some(path) = path.filter(|_| ok) {
+                    if let Some(path) = path {
                         placed |= self.import(&path, scope);
                     }
                 }
@@ -88,6 +85,7 @@ impl Lowering<'_> {
                     if r.failed && word == "listen" {
                         scope.listen.clear();
                     }
+                    scope.damaged |= r.failed;
                 }
                 _ => {
                     placed = true;
@@ -138,6 +136,7 @@ fn head<'t>(r: &mut Reader<'t, '_>, api: bool) -> (Scope, Option<&'t Block>) {
     if !r.cursor.is_empty() && !matches!(r.cursor.peek().map(|i| &i.kind), Some(ItemKind::Braces(_))) {
         let prefix = pattern::prefix(r);
         scope.prefix = Some(prefix);
+        scope.damaged = r.failed;
     }
     scope.span = r.span();
     let block = r.block();

@@ -44,7 +44,7 @@ fn kind(r: &mut Reader, report_only: &mut Option<Span>) -> Option<StatementKind>
             *report_only = r.word("report-only");
             require(r)
         }
-        "auth" => StatementKind::Auth(auth(r)?),
+        "auth" => StatementKind::Auth(auth(r)),
         "limit" => {
             let (limit, report) = limit::limit(r);
             *report_only = report;
@@ -139,12 +139,13 @@ fn require(r: &mut Reader) -> StatementKind {
     StatementKind::Require { condition, status, title }
 }
 
-fn auth(r: &mut Reader) -> Option<AuthUse> {
+/// Where no name can be read, it is reported and none of no auths is demanded.
+fn auth(r: &mut Reader) -> AuthUse {
     if r.cursor.at_word("none")
         && !matches!(r.cursor.peek_at(1), Some(Item { kind: ItemKind::Name(or), .. }) if or == "or")
     {
         r.cursor.next();
-        return Some(AuthUse::None);
+        return AuthUse::None;
     }
     let optional = r.word("optional").is_some();
     let mut names = Vec::new();
@@ -165,9 +166,6 @@ fn auth(r: &mut Reader) -> Option<AuthUse> {
             break;
         }
     }
-    if names.is_empty() {
-        return None;
-    }
     if let Some(none) = names.iter().find(|n| n.text == "none").map(|n| n.span) {
         r.fail(
             Diagnostic::new(Code::E0208, none, "`none` is no alternative")
@@ -176,7 +174,7 @@ fn auth(r: &mut Reader) -> Option<AuthUse> {
         );
         names.retain(|n| n.text != "none");
     }
-    Some(if optional { AuthUse::Optional(names) } else { AuthUse::Required(names) })
+    if optional { AuthUse::Optional(names) } else { AuthUse::Required(names) }
 }
 
 /// `accepts application/json`: without quotes it is a name and a path.

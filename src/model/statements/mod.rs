@@ -158,6 +158,17 @@ pub fn words(context: Context) -> impl Iterator<Item = &'static str> {
     rows().filter(move |row| row.contexts.contains(context)).map(|row| row.word)
 }
 
+/// The words that work in `context`, each once: for hints.
+pub fn usable(context: Context) -> Vec<&'static str> {
+    let mut list: Vec<&str> = Vec::new();
+    for row in rows().filter(|row| row.supported && row.contexts.contains(context)) {
+        if !list.contains(&row.word) {
+            list.push(row.word);
+        }
+    }
+    list
+}
+
 /// The word that may stand in `context` and is nearest to one that may not.
 pub fn suggest(word: &str, context: Context) -> Option<&'static str> {
     nearest(word, words(context))
