@@ -13,9 +13,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use gw::check::Inputs;
 use gw::diagnostic::Code;
 use gw::diagnostic::render::{self, Look};
-use gw::explain::{self, Request};
+use gw::explain::{self, Ends, Explanation, Request};
 use gw::load::materials::Materials;
 use gw::load::{self, Checked, MemoryFiles};
 use gw::syntax;
@@ -38,19 +39,41 @@ impl Program {
     }
 
     fn checked(&self) -> Checked {
+        self.checked_with(&Inputs::default())
+    }
+
+    fn checked_with(&self, inputs: &Inputs) -> Checked {
         let (path, text) = self.root.as_ref().expect("a program has a root file");
-        load::check(&self.files, path, text.clone().into_bytes(), &Default::default())
+        load::check(&self.files, path, text.clone().into_bytes(), inputs)
     }
 }
 
 /// What a stage prints for a program; none for a stage that does not exist.
 fn stage(name: &str, arguments: &str, program: &Program) -> Option<String> {
     match name {
-        "check" => {
-            let Checked { sources, diagnostics, .. } = program.checked();
-            Some(render::human(&diagnostics, &sources, Look { width: 100, color: false }))
+        "check" => Some(shown(&program.checked())),
+        // `inputs NAME=VALUE …`: the check with these values and no others.
+        "inputs" => {
+            let mut inputs = Inputs::default();
+            inputs.complete = true;
+            for (name, value) in words(arguments).iter().filter_map(|word| word.split_once('=')) {
+                inputs.bind(name, value.to_owned(), "inputs.toml".to_owned());
+            }
+            Some(shown(&program.checked_with(&inputs)))
         }
-        "explain" => Some(explained(arguments, program).unwrap_or_else(|error| format!("{error}\n"))),
+        "explain" => Some(match explained(arguments, program) {
+            Ok(explanation) => explain::human(&explanation, false),
+            Err(error) => error + "\n",
+        }),
+        // As `explain`, only how it ends.
+        "outcome" => Some(match explained(arguments, program) {
+            Ok(Explanation { outcome: Ends { kind, route, upstream, status, error, .. }, .. }) => {
+                let end = upstream.or(error.map(str::to_owned)).into_iter().chain(status.map(|s| s.to_string()));
+                let route = route.map_or_else(|| "no route".to_owned(), |name| format!("route {name}"));
+                format!("{route}: {kind} {}\n", end.collect::<Vec<_>>().join(" "))
+            }
+            Err(error) => error + "\n",
+        }),
         "fmt" => {
             let text = &program.root.as_ref().expect("a program has a root file").1;
             Some(syntax::format::format(text).unwrap_or_else(|errors| format!("{} syntax errors\n", errors.len())))
@@ -59,8 +82,13 @@ fn stage(name: &str, arguments: &str, program: &Program) -> Option<String> {
     }
 }
 
+/// Diagnostics for people.
+fn shown(checked: &Checked) -> String {
+    render::human(&checked.diagnostics, &checked.sources, Look { width: 100, color: false })
+}
+
 /// `explain METHOD URL [-H 'name: value'] [-d BODY] [--as AUTH[:JSON]] [--ip ADDR] [--times N]`, as the command takes it.
-fn explained(arguments: &str, program: &Program) -> Result<String, String> {
+fn explained(arguments: &str, program: &Program) -> Result<Explanation, String> {
     let Checked { plan, diagnostics, .. } = program.checked();
     let plan = plan.ok_or_else(|| format!("a program with {} mistakes cannot be explained", diagnostics.len()))?;
     let mut words = words(arguments).into_iter();
@@ -94,7 +122,7 @@ fn explained(arguments: &str, program: &Program) -> Result<String, String> {
         }
     }
     let (materials, _) = Materials::read(&plan, None);
-    Ok(explain::human(&explain::explain(&plan, &materials, &request)?, false))
+    explain::explain(&plan, &materials, &request)
 }
 
 /// The words of a command line; what stands in single quotes is one.
@@ -270,7 +298,7 @@ fn every_page_shows_its_code() {
             blocks.iter().for_each(|block| if let Some(name) = block.name { program.add(name, &block.text) });
             let found = program.checked();
             let codes: Vec<_> = found.diagnostics.iter().map(|d| d.code).collect();
-            let shown = render::human(&found.diagnostics, &found.sources, Look { width: 100, color: false });
+            let shown = shown(&found);
             if codes != wanted {
                 wrong += &format!("\ndocs/src/errors/{code}.md gives {codes:?} and not {wanted:?}:\n{text}\n{shown}");
             }
