@@ -117,6 +117,8 @@ fn analyse(bencher: Bencher, count: usize) {
             anonymous: false,
             silenced: false,
             requires: Vec::new(),
+            damaged: false,
+            doubtful: false,
         })
         .collect();
     bencher.bench_local(|| {

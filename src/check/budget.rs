@@ -58,6 +58,8 @@ impl<'p> Compiler<'p> {
             if all > total {
                 let fit = (total.as_millis() / one.as_millis().max(1)).max(1);
                 let name = upstream.name.clone();
+                let written = self.program.upstreams.iter().find(|u| u.name.as_ref().is_some_and(|n| n.text == name));
+                let of_upstream = written.and_then(|u| u.retry.as_ref()).map(|r| r.span);
                 let at = blocks.iter().rev().flat_map(|b| &b.statements).find_map(|f| match &f.statement.kind {
                     StatementKind::Retry(r) => Some(r.span),
                     _ => None,
@@ -65,7 +67,7 @@ impl<'p> Compiler<'p> {
                 self.d.push(
                     Diagnostic::new(
                         Code::W0705,
-                        at.unwrap_or(total_place),
+                        at.or(of_upstream).unwrap_or(total_place),
                         format!("{attempts} attempts at `{name}` do not fit into the total of {}", shown(total)),
                     )
                     .label(format!("{attempts} × {} + {} of pauses = {}", shown(one), shown(pauses), shown(all)))

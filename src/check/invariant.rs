@@ -11,6 +11,7 @@ use crate::model::types::Type;
 use crate::model::value::{NameKind, Value};
 use crate::plan::{LimitAmount, Plan, Route, TimeoutParts};
 use http::Method;
+use crate::source::Span;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,9 +31,9 @@ impl Compiler<'_> {
             if expect.is_error() || filter.as_ref().is_some_and(|f| f.is_error()) {
                 continue;
             }
-            let mut broken: Vec<(SmolStr, u16, u32)> = Vec::new();
+            let mut broken: Vec<(SmolStr, u16, u32, Span)> = Vec::new();
             let mut met = false;
-            for (route, _) in self.plan.routes.iter().zip(routes).filter(|(_, r)| !r.damaged && !r.doubtful) {
+            for (route, known) in self.plan.routes.iter().zip(routes).filter(|(_, r)| !r.damaged && !r.doubtful) {
                 let facts = RouteFacts { plan: &self.plan, route };
                 let holds = |ir: &Ir| eval(ir, &facts).is_ok_and(|v| v.is_true());
                 if filter.as_ref().is_some_and(|f| !holds(&f.ir)) {
@@ -40,10 +41,10 @@ impl Compiler<'_> {
                 }
                 met = true;
                 if !holds(&expect.ir) {
-                    broken.push((route.name.clone(), route.origin.file, route.origin.line));
+                    broken.push((route.name.clone(), route.origin.file, route.origin.line, known.span));
                 }
             }
-            if let Some((first, _, _)) = broken.first() {
+            if let Some((first, ..)) = broken.first() {
                 let what = match broken.len() {
                     1 => format!("`{first}` breaks"),
                     n => format!("{n} routes break"),
@@ -53,10 +54,13 @@ impl Compiler<'_> {
                 let list: Vec<String> = broken
                     .iter()
                     .take(10)
-                    .map(|(name, file, line)| format!("{name} ({}:{line})", self.plan.files.get(usize::from(*file)).map_or("", |f| f)))
+                    .map(|(name, file, line, _)| format!("{name} ({}:{line})", self.plan.files.get(usize::from(*file)).map_or("", |f| f)))
                     .collect();
                 let more = if broken.len() > 10 { format!(" and {} more", broken.len() - 10) } else { String::new() };
                 d = d.help(format!("change {}{more}, or the invariant", list.join(", ")));
+                for (name, .., span) in broken.iter().take(2) {
+                    d = d.also(*span, format!("`{name}` breaks it"));
+                }
                 self.d.push(d);
             } else if !met && !self.plan.routes.is_empty() && self.d.errors() == 0 {
                 self.d.push(

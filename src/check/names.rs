@@ -5,7 +5,7 @@ use super::inputs::{self, Inputs};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::model::ast::{Member, Name, Program, Scope, ScopeKind};
 use crate::model::types::Type;
-use crate::model::value::{NameKind, Value};
+use crate::model::value::{NameKind, Secret, Value};
 use crate::source::Span;
 use smol_str::SmolStr;
 use std::collections::HashMap;
@@ -152,10 +152,10 @@ pub(super) fn article(ty: &Type) -> String {
     format!("{} `{name}`", if an { "an" } else { "a" })
 }
 
-/// A value for an input that has none, so that checking and explaining need none.
-pub(super) fn placeholder(name: &str, ty: &Type) -> Value<'static> {
+/// A value for an input that has none, so that checking and explaining need none; not for every type.
+pub(super) fn placeholder(name: &str, ty: &Type) -> Option<Value<'static>> {
     use std::time::Duration;
-    match ty {
+    Some(match ty {
         Type::Bool => Value::Bool(false),
         Type::Int => Value::Int(1),
         Type::Float => Value::Float(1.0),
@@ -166,6 +166,8 @@ pub(super) fn placeholder(name: &str, ty: &Type) -> Value<'static> {
         Type::Status => Value::Status(200),
         Type::Address => Value::Address(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
         Type::Ip => Value::Ip(std::net::IpAddr::from([192, 0, 2, 1])),
-        _ => Value::Str(format!("<{name}>").into()),
-    }
+        Type::String => Value::Str(format!("<{name}>").into()),
+        Type::Secret => Value::Secret(Secret::new(&format!("<{name}>"))),
+        _ => return None,
+    })
 }

@@ -204,7 +204,7 @@ impl<'p> Compiler<'p> {
     }
 
     fn caller(&self, alternatives: &[AuthId], optional: bool) -> CallerInfo {
-        let alternatives = alternatives.iter().map(|a| {
+        let named = alternatives.iter().map(|a| {
             let auth = &self.plan.auths[a.index()];
             Alternative {
                 auth: auth.name.clone(),
@@ -212,7 +212,8 @@ impl<'p> Compiler<'p> {
                 scopes: matches!(auth.kind, plan::AuthKind::Jwt { .. }),
             }
         });
-        CallerInfo { optional, alternatives: alternatives.collect() }
+        let damaged = alternatives.iter().any(|a| self.program.auths[a.index()].damaged);
+        CallerInfo { optional, alternatives: named.collect(), damaged }
     }
 
     /// Types an expression of this route.
@@ -225,6 +226,7 @@ impl<'p> Compiler<'p> {
         seen: &mut Seen<'p>,
         arguments: Option<&Rc<Arguments<'p>>>,
     ) -> Typed {
+        let used = arguments.map(|a| a.used);
         let arguments = arguments.map(|a| self.arguments_of(a, seen)).unwrap_or_default();
         let env = Env {
             params: &seen.params,
@@ -236,7 +238,12 @@ impl<'p> Compiler<'p> {
         if seen.damaged {
             return expr::check(e, expected, &env, &mut Diagnostics::default());
         }
-        expr::check(e, expected, &env, self.d)
+        let before = self.d.len();
+        let typed = expr::check(e, expected, &env, self.d);
+        if let Some(used) = used {
+            self.d.also_since(before, used, "put into effect by this `use`");
+        }
+        typed
     }
 
     pub(super) fn arguments_of(&mut self, a: &Rc<Arguments<'p>>, seen: &mut Seen<'p>) -> Rc<Vec<(SmolStr, Typed)>> {
@@ -320,7 +327,7 @@ pub(super) fn pattern_text(p: &Pattern) -> SmolStr {
                     ParamType::Uint => ": uint".into(),
                     ParamType::Uuid => ": uuid".into(),
                     ParamType::Date => ": date".into(),
-                    ParamType::Matches(r) => format!(" matches r\"{}\"", r.as_str().trim_start_matches("^(?:").trim_end_matches(")$")),
+                    ParamType::Matches(r) => format!(": matches r\"{}\"", r.as_str().trim_start_matches("^(?:").trim_end_matches(")$")),
                 };
                 out.push_str(&format!("{prefix}{{{}{ty}}}{suffix}", name.text));
             }

@@ -43,6 +43,8 @@ pub(super) struct Arguments<'p> {
     pub policy: &'p Policy,
     pub values: &'p [Expr],
     pub outer: Option<Rc<Arguments<'p>>>,
+    /// The `use`.
+    pub used: Span,
 }
 
 /// What surrounds a route.
@@ -158,7 +160,7 @@ impl<'p> Compiler<'p> {
                     if depth >= 32 {
                         continue; // a cycle, reported with the policies
                     }
-                    let inner = Some(Rc::new(Arguments { policy: declared, values, outer: arguments.clone() }));
+                    let inner = Some(Rc::new(Arguments { policy: declared, values, outer: arguments.clone(), used: s.span }));
                     let used = Some(used.unwrap_or(s.span));
                     self.flatten(&declared.statements, label, limits, inner, &guards, used, into);
                 }

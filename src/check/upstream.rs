@@ -116,7 +116,7 @@ impl<'p> Compiler<'p> {
     fn server(&mut self, s: &ast::Server) -> Option<Server> {
         let typed = self.outside(&s.url, &Type::Url, "a server");
         let value = typed.constant.or_else(|| match &s.url.kind {
-            ast::ExprKind::Name(n) if typed.ty == Type::Url => Some(names::placeholder(n, &Type::Url)),
+            ast::ExprKind::Name(n) if typed.ty == Type::Url => names::placeholder(n, &Type::Url),
             _ => None,
         });
         let Some(Value::Str(url)) = value else { return None };

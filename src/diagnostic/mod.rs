@@ -129,6 +129,13 @@ impl Diagnostics {
         }
     }
 
+    /// Adds a place to each of those since `from`.
+    pub fn also_since(&mut self, from: usize, span: Span, message: &str) {
+        for diagnostic in self.list.iter_mut().skip(from) {
+            diagnostic.labels.push(Label { span, message: message.to_owned() });
+        }
+    }
+
     /// How many diagnostics there are so far.
     pub fn len(&self) -> usize {
         self.list.len()

@@ -391,8 +391,8 @@ fn worst_case(forward: &Forward) -> Budget {
     let pauses = pause.saturating_mul(attempts - 1);
     let all = connect.saturating_add(response).saturating_mul(attempts).saturating_add(pauses);
     let worst = total.map_or(all, |t| t.min(all));
-    let times = if attempts == 1 { String::new() } else { format!("{attempts} × ") };
-    let mut how = format!("{times}({} connect + {} response)", duration_text(connect), duration_text(response));
+    let one = format!("{} connect + {} response", duration_text(connect), duration_text(response));
+    let mut how = if attempts == 1 { one } else { format!("{attempts} × ({one})") };
     if !pauses.is_zero() {
         how.push_str(&format!(" + {} of pauses", duration_text(pauses)));
     }

@@ -1,6 +1,7 @@
 //! What names mean where an expression stands.
 
 use super::Typed;
+use crate::check::names::placeholder;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::model::ast::{Expr, Name};
 use crate::model::facts::{Phase, Reads};
@@ -65,6 +66,8 @@ pub struct CallerInfo {
     pub optional: bool,
     /// The alternatives, in order.
     pub alternatives: Vec<Alternative>,
+    /// One of them could not be read whole: nothing is said about claims that seem not to be there.
+    pub damaged: bool,
 }
 
 /// One alternative of `auth A or B`.
@@ -182,7 +185,7 @@ impl Globals {
         Some(match &entry.value {
             Some(value) => Typed::constant(value.clone(), entry.ty.clone(), span),
             None => Typed {
-                ir: Ir::Input(name.into()),
+                ir: placeholder(name, &entry.ty).map_or_else(|| Ir::Input(name.into()), Ir::Const),
                 ty: entry.ty.clone(),
                 reads: Reads::INPUT,
                 phase: Phase::Constant,

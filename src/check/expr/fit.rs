@@ -141,6 +141,10 @@ impl Checker<'_> {
         {
             return self.unsettled(e, &typed.ty, &shown::a(want));
         }
+        if typed.secret && *base == Type::String {
+            super::forbid_secret(typed, "this place", self.d);
+            return Typed::error(e.span);
+        }
         let message = match (base, &typed.constant) {
             (Type::Bool, _) => "a condition must be a `bool`".to_owned(),
             (Type::Status, Some(Value::Int(v))) => format!("`{v}` is not a status: they are between 100 and 599"),

@@ -190,6 +190,7 @@ impl Checker<'_> {
             None => (Ir::Fact(Fact::Caller), caller_type(info)),
             Some((name, span)) => match self.claim(info, &name, span) {
                 Ok((fact, ty)) => (Ir::Fact(fact), ty),
+                Err(_) if info.damaged => return Some(Typed::error(e.span)),
                 Err(mistake) => return Some(self.report(mistake)),
             },
         };

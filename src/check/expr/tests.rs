@@ -77,7 +77,7 @@ fn checked(text: &str, expected: Option<&Type>, info: Option<&CallerInfo>, phase
 }
 
 fn known() -> CallerInfo {
-    CallerInfo { optional: false, alternatives: vec![customer()] }
+    CallerInfo { optional: false, alternatives: vec![customer()], damaged: false }
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn expected_types() {
         ("caller.extra.x", "string", "E0404", "text(caller.extra.x)"),
         ("caller.org", "string", "E0405", "??"),
         ("\"gold\"", "\"free\" | \"pro\"", "E0406", ""),
-        ("key", "string", "E0404", ""),
+        ("key", "string", "E0412", "nowhere else"),
     ] {
         let (_, d) = checked(text, Some(&ty(want)), Some(&known()), Phase::Caller);
         assert_eq!(d.iter().map(|d| d.code.name()).collect::<Vec<_>>(), [code], "{text}: {d:?}");
@@ -311,7 +311,7 @@ fn expected_types() {
 
 #[test]
 fn alternatives() {
-    let both = CallerInfo { optional: false, alternatives: vec![customer(), partner()] };
+    let both = CallerInfo { optional: false, alternatives: vec![customer(), partner()], damaged: false };
     for (text, code, message) in [
         ("caller.org == \"a\"", "E0418", "`auth partner` has no claim `org`"),
         ("caller.tier == \"pro\"", "E0418", "is `\"free\" | \"pro\"` by `customer` and `string` by `partner`"),
@@ -329,7 +329,7 @@ fn alternatives() {
 
 #[test]
 fn optional_callers() {
-    let optional = CallerInfo { optional: true, alternatives: vec![customer()] };
+    let optional = CallerInfo { optional: true, alternatives: vec![customer()], damaged: false };
     for (text, wanted) in [
         ("caller != null", "bool"),
         ("caller.id", "string?"),
@@ -463,7 +463,7 @@ fn guards_around_a_statement() {
 
 #[test]
 fn the_examples_of_the_tables() {
-    let all = CallerInfo { optional: false, alternatives: vec![customer()] };
+    let all = CallerInfo { optional: false, alternatives: vec![customer()], damaged: false };
     for row in crate::model::facts::FACTS {
         let (typed, d) = checked(row.example, None, Some(&all), row.phase);
         let wanted: &[Code] = if row.supported { &[] } else { &[Code::E0901] };

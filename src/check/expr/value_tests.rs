@@ -83,7 +83,7 @@ fn typed(text: &str) -> Typed {
     g.add_name(NameKind::Auth, "customer");
     let claims = [("tier", "\"free\" | \"pro\""), ("org", "string?"), ("roles", "[string]"), ("extra", "json")];
     let alternative = Alternative { auth: "customer".into(), claims: claims.iter().map(|(n, t)| ((*n).into(), ty(t))).collect(), scopes: true };
-    let info = CallerInfo { optional: false, alternatives: vec![alternative] };
+    let info = CallerInfo { optional: false, alternatives: vec![alternative], damaged: false };
     let params = [("id".into(), Type::Int)];
     let env = Env { params: &params, caller: Caller::Known(&info), phase: Phase::Response, ..Env::constant(&g, "a test") };
     let typed = check(&e, None, &env, &mut d);
@@ -306,7 +306,7 @@ proptest! {
         g.add_name(NameKind::Auth, "customer");
         let claims = [("tier", ty("\"free\" | \"pro\"")), ("org", ty("string?")), ("roles", ty("[string]")), ("extra", Type::Json)];
         let claims = claims.into_iter().map(|(n, t)| (n.into(), t)).collect();
-        let info = CallerInfo { optional: false, alternatives: vec![Alternative { auth: "customer".into(), claims, scopes: true }] };
+        let info = CallerInfo { optional: false, alternatives: vec![Alternative { auth: "customer".into(), claims, scopes: true }], damaged: false };
         let params = [("id".into(), Type::Int)];
         let env = Env { params: &params, caller: Caller::Known(&info), phase: Phase::Caller, ..Env::constant(&g, "a test") };
         let typed = check(&e, None, &env, &mut d);

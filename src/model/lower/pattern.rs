@@ -222,7 +222,10 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                 self.r.fail(
                     Diagnostic::new(Code::E0505, other.span, "expected `:` and a type, or the end of the parameter")
                         .label("unexpected")
-                        .help("a parameter is written `{name}`, `{name: int}` or `{rest...}`"),
+                        .help(match &other.kind {
+                            ItemKind::Name(word) if word == "matches" => "a colon stands before it: `{name: matches r\"…\"}`",
+                            _ => "a parameter is written `{name}`, `{name: int}` or `{rest...}`",
+                        }),
                 );
                 ParamType::String
             }

@@ -28,11 +28,14 @@ pub(super) fn route(r: &mut Reader) -> Option<Route> {
         false => Target { kind: TargetKind::Error, span: r.cursor.span() },
     };
     let span = r.span();
-    let damaged = r.failed;
     // The braces of a target that is not supported are not the route's.
     let block = if arrow && !matches!(target.kind, TargetKind::Error) { r.cursor.braces() } else { None };
     let statements = block.map(|b| statement::block(b, Context::ROUTE, r.d)).unwrap_or_default();
     r.end();
+    let damaged = r.failed;
+    // Nothing more is said about what could not be read to its end.
+    let kind = if damaged { TargetKind::Error } else { target.kind };
+    let target = Target { kind, ..target };
     Some(Route { name, methods, methods_span, pattern, when, target, statements, docs: r.docs(), span, damaged })
 }
 
