@@ -130,6 +130,7 @@ mod tests {
         let sink = Sink::default();
         let line = vec![b'x'; ROOM / 2];
         (0..3).for_each(|_| sink.add(&line));
-        assert_eq!((sink.lock().bytes.len(), sink.lock().dropped), (ROOM, 1));
+        let waiting = sink.lock();
+        assert_eq!((waiting.bytes.len(), waiting.dropped), (ROOM, 1));
     }
 }
