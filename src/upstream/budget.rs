@@ -61,8 +61,7 @@ impl Budget {
         self.withdraw_of(second, self.limits.share)
     }
 
-    /// Takes a retry, if one is left of `share`: a route may have a share of its own in the same traffic. A share of
-    /// nothing has no reserve either.
+    /// Takes a retry, if one is left of `share`: a route may have a share of its own in the same traffic.
     pub fn withdraw_of(&self, second: u32, share: f32) -> bool {
         let (mut requests, mut retries) = (0u64, 0u64);
         for slot in &self.slots {
@@ -71,7 +70,7 @@ impl Budget {
                 retries += u64::from(slot.retries.load(Relaxed));
             }
         }
-        let reserve = if share > 0.0 { f64::from(self.limits.minimum) * f64::from(WINDOW) } else { 0.0 };
+        let reserve = f64::from(self.limits.minimum) * f64::from(WINDOW);
         let allowed = requests as f64 * f64::from(share) + reserve;
         if (retries + 1) as f64 > allowed {
             return false;
