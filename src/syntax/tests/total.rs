@@ -69,6 +69,10 @@ fn uncovered(text: &str) -> Option<String> {
             rest.push(c);
         }
     }
+    // Where braces do not balance, a repair may give a block another `}` than its own.
+    if !diagnostics.is_empty() && rest.chars().all(|c| c == '}') {
+        return None;
+    }
     Some(rest).filter(|r| !r.is_empty())
 }
 
