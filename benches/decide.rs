@@ -22,11 +22,13 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
 /// `n` routes in apis of 20, some typed, some with a `when`, all with a `require`.
 fn program(n: usize) -> String {
-    let mut out = "listen http :8080\nupstream be http://127.0.0.1:9\nrequire client.ip not in 203.0.113.0/24\n".to_owned();
+    let mut out =
+        "listen http :8080\nupstream be http://127.0.0.1:9\nrequire client.ip not in 203.0.113.0/24\n".to_owned();
     for api in 0..n / 20 {
         let _ = writeln!(out, "api a{api} /svc{api} {{\n  host h{}.example", api % 10);
         for r in 0..10 {
-            let _ = writeln!(out, "  route GET /items{r}/{{id: int}}/parts/{{part}} -> be at /internal/{{id}}/{{part}}");
+            let _ =
+                writeln!(out, "  route GET /items{r}/{{id: int}}/parts/{{part}} -> be at /internal/{{id}}/{{part}}");
             let _ = writeln!(out, "  route POST /items{r} when header.x-a == \"1\" -> be");
         }
         out += "}\n";
@@ -35,7 +37,8 @@ fn program(n: usize) -> String {
 }
 
 fn plan(n: usize) -> Plan {
-    let checked = load::check(&MemoryFiles::default(), Path::new("gateway.gw"), program(n).into_bytes(), &Default::default());
+    let checked =
+        load::check(&MemoryFiles::default(), Path::new("gateway.gw"), program(n).into_bytes(), &Default::default());
     checked.plan.unwrap_or_else(|| panic!("{:?}", checked.diagnostics.first()))
 }
 

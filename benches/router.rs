@@ -35,11 +35,27 @@ fn keys(count: usize) -> Vec<RouteKey> {
                 2 => (Method::GET, vec![service, orders(), parameter("id", ParamType::Int)]),
                 3 => (Method::PUT, vec![service, orders(), parameter("id", ParamType::Int)]),
                 4 => (Method::GET, vec![service, orders(), literal("export".into())]),
-                5 => (Method::GET, vec![service, orders(), parameter("id", ParamType::Int), literal("items".into()), parameter("item", ParamType::String)]),
+                5 => (
+                    Method::GET,
+                    vec![
+                        service,
+                        orders(),
+                        parameter("id", ParamType::Int),
+                        literal("items".into()),
+                        parameter("item", ParamType::String),
+                    ],
+                ),
                 6 => (Method::GET, vec![service, literal("users".into()), parameter("name", ParamType::String)]),
                 7 => (Method::DELETE, vec![service, literal("users".into()), parameter("name", ParamType::String)]),
                 8 => (Method::GET, vec![service, literal("health".into())]),
-                _ => (Method::GET, vec![service, literal("files".into()), Segment::Rest(Name { text: "rest".into(), span: Span::default() })]),
+                _ => (
+                    Method::GET,
+                    vec![
+                        service,
+                        literal("files".into()),
+                        Segment::Rest(Name { text: "rest".into(), span: Span::default() }),
+                    ],
+                ),
             };
             key(Methods::of([method]), segments, n)
         })

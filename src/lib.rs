@@ -3,9 +3,9 @@
 // The code that pest derives names it.
 extern crate alloc;
 
-pub mod cli;
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod check;
+pub mod cli;
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod decide;
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
@@ -17,9 +17,9 @@ pub mod load;
 pub mod model;
 pub mod observe;
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
-pub mod policy;
-#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod plan;
+#[cfg_attr(not(test), warn(clippy::disallowed_methods))]
+pub mod policy;
 pub mod serve;
 #[cfg_attr(not(test), warn(clippy::disallowed_methods))]
 pub mod source;

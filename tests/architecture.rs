@@ -30,8 +30,22 @@ const PURE: &[&str] = &["source", "diagnostic", "syntax", "model", "check", "pla
 
 /// What a pure room does not name.
 const OUTSIDE: &[&str] = &[
-    "tokio::", "hyper::", "hyper_util::", "rustls::", "socket2::", "notify::", "std::fs", "std::net::Tcp", "std::net::Udp",
-    "std::env::", "std::process::", "std::thread::", "SystemTime", "Instant::now", "Timestamp::now", "Zoned::now",
+    "tokio::",
+    "hyper::",
+    "hyper_util::",
+    "rustls::",
+    "socket2::",
+    "notify::",
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::env::",
+    "std::process::",
+    "std::thread::",
+    "SystemTime",
+    "Instant::now",
+    "Timestamp::now",
+    "Zoned::now",
 ];
 
 /// Files of more than [`LINES`] lines, and why each is one idea.
@@ -57,7 +71,9 @@ fn sources() -> Vec<(String, String)> {
     let mut paths = Vec::new();
     walk(&src, &mut paths);
     paths.sort();
-    let named = |path: PathBuf| (path.strip_prefix(&src).unwrap().display().to_string(), std::fs::read_to_string(&path).unwrap());
+    let named = |path: PathBuf| {
+        (path.strip_prefix(&src).unwrap().display().to_string(), std::fs::read_to_string(&path).unwrap())
+    };
     paths.into_iter().map(named).collect()
 }
 
@@ -75,7 +91,8 @@ fn place(room: &str) -> usize {
 /// A file that only tests use: `tests.rs`, `…_tests.rs`, `…_property.rs`, `testing.rs`, or inside of `tests/`.
 fn is_test(file: &str) -> bool {
     let name = file.rsplit('/').next().unwrap();
-    file.contains("/tests/") || ["tests.rs", "_property.rs", "testing.rs", "brute.rs"].iter().any(|end| name.ends_with(end))
+    file.contains("/tests/")
+        || ["tests.rs", "_property.rs", "testing.rs", "brute.rs"].iter().any(|end| name.ends_with(end))
 }
 
 /// The lines of a file before its tests, without comments.
@@ -169,7 +186,8 @@ fn files_are_short() {
         let lines = text.lines().count();
         let excused = LONG.iter().any(|(long, _)| *long == file);
         if lines > LINES && !excused {
-            let _ = writeln!(wrong, "src/{file} has {lines} lines; at most {LINES}, or a reason in tests/architecture.rs");
+            let _ =
+                writeln!(wrong, "src/{file} has {lines} lines; at most {LINES}, or a reason in tests/architecture.rs");
         }
         if lines <= LINES && excused {
             let _ = writeln!(wrong, "src/{file} needs no reason any more: it has {lines} lines");

@@ -285,7 +285,9 @@ fn every_page_shows_its_code() {
         let parts: Vec<_> = prose.iter().filter(|line| line.starts_with("## ")).collect();
         let example = blocks.iter().any(|block| block.info == "gw,fails") || NO_EXAMPLE.contains(&code);
         if !NO_EXAMPLE.contains(&code) && parts != [&"## Example", &"## What to do"] || !example {
-            wrong += &format!("\ndocs/src/errors/{code}.md must have `## Example` with a failing program, then `## What to do`\n");
+            wrong += &format!(
+                "\ndocs/src/errors/{code}.md must have `## Example` with a failing program, then `## What to do`\n"
+            );
         }
         for Block { info, text, .. } in blocks.iter().filter(|block| block.name.is_none()) {
             let wanted = match *info {
@@ -295,7 +297,11 @@ fn every_page_shows_its_code() {
             };
             let mut program = Program::default();
             program.add("gateway.gw", text);
-            blocks.iter().for_each(|block| if let Some(name) = block.name { program.add(name, &block.text) });
+            blocks.iter().for_each(|block| {
+                if let Some(name) = block.name {
+                    program.add(name, &block.text)
+                }
+            });
             let found = program.checked();
             let codes: Vec<_> = found.diagnostics.iter().map(|d| d.code).collect();
             let shown = shown(&found);

@@ -135,12 +135,15 @@ fn sarif_is_valid() {
 fn github_gets_a_command_for_each() {
     let ran = Place::new(&[("shop.gw", BAD)]).run(&["check", "shop.gw", "--format", "github"]);
     assert_eq!((ran.code, ran.out.lines().count()), (Some(1), 2));
-    assert!(ran.out.starts_with("::error title=gw (E0106),file=shop.gw,line=2,endLine=2,col=9,endColumn=10::shop.gw:2:9: E0106: "));
+    assert!(ran.out.starts_with(
+        "::error title=gw (E0106),file=shop.gw,line=2,endLine=2,col=9,endColumn=10::shop.gw:2:9: E0106: "
+    ));
 }
 
 #[test]
 fn junit_counts_files_and_failures() {
-    let ran = Place::new(&[("shop.gw", BAD), ("good.gw", GOOD)]).run(&["check", "shop.gw", "good.gw", "--format", "junit"]);
+    let ran =
+        Place::new(&[("shop.gw", BAD), ("good.gw", GOOD)]).run(&["check", "shop.gw", "good.gw", "--format", "junit"]);
     assert_eq!(ran.code, Some(1));
     assert!(ran.out.contains("<testsuites name=\"gw check\" tests=\"3\" failures=\"2\" errors=\"0\">"), "{}", ran.out);
 }
@@ -148,7 +151,8 @@ fn junit_counts_files_and_failures() {
 #[test]
 fn standard_input_is_a_file() {
     let place = Place::new(&[]);
-    let mut child = place.gw(&["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        place.gw(&["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(BAD.as_bytes()).unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(1));
@@ -202,7 +206,9 @@ fn what_cannot_be_read_is_said_and_exits_with_2() {
 #[test]
 fn wrong_usage_exits_with_2() {
     let place = Place::new(&[("gateway.gw", GOOD)]);
-    for arguments in [&["check", "--colour"][..], &["check", "--format", "xml"], &["chek"], &["check", "--deny", "all"], &[]] {
+    for arguments in
+        [&["check", "--colour"][..], &["check", "--format", "xml"], &["chek"], &["check", "--deny", "all"], &[]]
+    {
         let ran = place.run(arguments);
         assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{arguments:?}");
         assert!(!ran.err.is_empty());
@@ -219,7 +225,8 @@ fn a_folder_is_every_gateway_in_it() {
     ]);
     let ran = place.run(&["check", "deploy", "--format", "sarif"]);
     let log: Value = serde_json::from_str(&ran.out).unwrap();
-    let uris: Vec<_> = log["runs"][0]["artifacts"].as_array().unwrap().iter().map(|a| a["location"]["uri"].clone()).collect();
+    let uris: Vec<_> =
+        log["runs"][0]["artifacts"].as_array().unwrap().iter().map(|a| a["location"]["uri"].clone()).collect();
     assert!(uris.contains(&"deploy/shop.gw".into()) && uris.contains(&"deploy/reports.gw".into()), "{uris:?}");
     assert!(!uris.iter().any(|uri| uri.as_str().unwrap().contains(".old")), "{uris:?}");
 }
@@ -266,7 +273,10 @@ fn a_code_is_explained() {
 #[test]
 fn one_environment_is_checked_with_inputs() {
     let place = Place::new(&[
-        ("gateway.gw", "listen http :8080\ninput orders-url: url\nupstream orders { server orders-url }\nroute ANY /{rest...} -> orders\n"),
+        (
+            "gateway.gw",
+            "listen http :8080\ninput orders-url: url\nupstream orders { server orders-url }\nroute ANY /{rest...} -> orders\n",
+        ),
         ("good.toml", "orders-url = \"http://localhost:7001\"\n"),
         ("wrong.toml", "orders-url = \"localhost\"\n"),
         ("empty.toml", ""),
@@ -279,7 +289,8 @@ fn one_environment_is_checked_with_inputs() {
         assert_eq!(ran.code, Some(1), "{}", ran.out);
         assert!(ran.out.contains(code), "{}", ran.out);
     }
-    let given = place.gw(&["check", "--inputs", "wrong.toml"]).env("GW_ORDERS_URL", "http://localhost:1").output().unwrap();
+    let given =
+        place.gw(&["check", "--inputs", "wrong.toml"]).env("GW_ORDERS_URL", "http://localhost:1").output().unwrap();
     assert_eq!(given.status.code(), Some(0), "the environment is nearer than the file");
     let ran = place.run(&["check", "--inputs", "broken.toml"]);
     assert_eq!((ran.code, &*ran.out), (Some(2), ""));

@@ -13,14 +13,34 @@ fn programs() -> Vec<String> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        all.extend(text.split("\n```gw\n").skip(1).map(|rest| rest.split("\n```").next().unwrap_or("").to_owned() + "\n"));
+        all.extend(
+            text.split("\n```gw\n").skip(1).map(|rest| rest.split("\n```").next().unwrap_or("").to_owned() + "\n"),
+        );
     }
     all
 }
 
 /// Cuts: a place and a length in per mille of the text, and what is put there.
 fn damage() -> impl Strategy<Value = Vec<(usize, usize, &'static str)>> {
-    const PUTS: &[&str] = &["", "", "", "}", "{", "\"", "(", "\n", ";", " -> ", "\u{1b}[31m", "日本", "\t", ": ", " = ", "when", "api x {"];
+    const PUTS: &[&str] = &[
+        "",
+        "",
+        "",
+        "}",
+        "{",
+        "\"",
+        "(",
+        "\n",
+        ";",
+        " -> ",
+        "\u{1b}[31m",
+        "日本",
+        "\t",
+        ": ",
+        " = ",
+        "when",
+        "api x {",
+    ];
     prop::collection::vec((0usize..1000, 0usize..60, prop::sample::select(PUTS)), 1..5)
 }
 

@@ -18,8 +18,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gw::diagnostic::{Code, Severity};
 use gw::diagnostic::render::{self, Look};
+use gw::diagnostic::{Code, Severity};
 use gw::load::{self, Checked, DiskFiles, MemoryFiles};
 use gw::syntax::format::format;
 
@@ -75,7 +75,9 @@ fn blocks(page: &str) -> Vec<Block> {
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     walk(&root().join("docs/src"), "md", &mut pages);
-    pages.retain(|page| !["errors", "reference"].iter().any(|part| page.starts_with(root().join("docs/src").join(part))));
+    pages.retain(|page| {
+        !["errors", "reference"].iter().any(|part| page.starts_with(root().join("docs/src").join(part)))
+    });
     pages
 }
 
@@ -116,7 +118,9 @@ fn check(blocks: &[Block], text: &str) -> Checked {
 /// The fragment with what it names around it.
 fn whole(fragment: &str) -> String {
     let declared = |what: &str| {
-        fragment.lines().any(|line| line.trim_start().strip_prefix(what).is_some_and(|rest| !rest.starts_with(['-', '_'])))
+        fragment
+            .lines()
+            .any(|line| line.trim_start().strip_prefix(what).is_some_and(|rest| !rest.starts_with(['-', '_'])))
     };
     let around = AROUND.iter().filter(|(what, _)| !declared(what));
     around.map(|(_, line)| *line).chain([fragment]).collect::<Vec<_>>().join("\n")
@@ -232,7 +236,8 @@ fn consoles_print_what_pages_show() {
                 let actual = run(&block.text, folder.path());
                 if actual != block.text {
                     let _ = writeln!(wrong, "{}:{} prints\n{actual}", name(&page), block.line);
-                    new = new.replacen(&format!("```console\n{}```", block.text), &format!("```console\n{actual}```"), 1);
+                    new =
+                        new.replacen(&format!("```console\n{}```", block.text), &format!("```console\n{actual}```"), 1);
                 }
             }
         }
@@ -318,7 +323,8 @@ fn lists_of_pages_are_complete() {
     let mut pages = Vec::new();
     walk(&root().join("docs/src"), "md", &mut pages);
     let pages = pages.iter().map(|page| page.strip_prefix(root().join("docs/src")).unwrap().display().to_string());
-    let missing: Vec<_> = pages.filter(|page| page != "SUMMARY.md" && !summary.contains(&format!("]({page})"))).collect();
+    let missing: Vec<_> =
+        pages.filter(|page| page != "SUMMARY.md" && !summary.contains(&format!("]({page})"))).collect();
     assert!(missing.is_empty(), "not in docs/src/SUMMARY.md: {missing:?}");
 }
 

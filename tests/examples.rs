@@ -19,7 +19,11 @@ fn explain(arguments: &[&str]) -> Value {
         .output()
         .unwrap();
     serde_json::from_slice(&out.stdout).unwrap_or_else(|error| {
-        panic!("{arguments:?}: {error}\n{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+        panic!(
+            "{arguments:?}: {error}\n{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })
 }
 
@@ -80,15 +84,30 @@ fn jwt_limits() {
     ask("404", &["GET", "/users/u2"]);
     ask("403", &["GET", "/admin/x"]);
     ask("415", &["POST", "/orders", "-H", "content-type: text/plain", "-d", "x"]);
-    says("orders", &["jwt-limits.gw", "GET", "/admin", "--as", "customer:{\"id\": \"a\", \"tier\": \"pro\", \"roles\": [\"admin\"]}"]);
+    says(
+        "orders",
+        &[
+            "jwt-limits.gw",
+            "GET",
+            "/admin",
+            "--as",
+            "customer:{\"id\": \"a\", \"tier\": \"pro\", \"roles\": [\"admin\"]}",
+        ],
+    );
     says("401", &["jwt-limits.gw", "GET", "/orders"]);
     says("200", &["jwt-limits.gw", "GET", "/health"]);
 }
 
 #[test]
 fn partners() {
-    says("catalog", &["partners.gw", "GET", "/v1/catalog/export", "--as", "partner:{\"id\": \"acme\", \"plan\": \"gold\"}"]);
-    says("403", &["partners.gw", "GET", "/v1/catalog/export", "--as", "partner:{\"id\": \"initech\", \"plan\": \"silver\"}"]);
+    says(
+        "catalog",
+        &["partners.gw", "GET", "/v1/catalog/export", "--as", "partner:{\"id\": \"acme\", \"plan\": \"gold\"}"],
+    );
+    says(
+        "403",
+        &["partners.gw", "GET", "/v1/catalog/export", "--as", "partner:{\"id\": \"initech\", \"plan\": \"silver\"}"],
+    );
     says("401", &["partners.gw", "GET", "/v1/catalog", "-H", "x-api-key: gwk_wrong"]);
     says("401", &["partners.gw", "GET", "/v1/catalog"]);
 }
@@ -96,7 +115,8 @@ fn partners() {
 #[test]
 fn teams() {
     let product = "/catalog/products/0191b3a0-0000-7000-8000-000000000001";
-    let employee = |team: &str, roles: &str| format!("employee:{{\"id\": \"e\", \"team\": \"{team}\", \"roles\": [{roles}]}}");
+    let employee =
+        |team: &str, roles: &str| format!("employee:{{\"id\": \"e\", \"team\": \"{team}\", \"roles\": [{roles}]}}");
     says("products", &["teams/gateway.gw", "GET", product]);
     says("401", &["teams/gateway.gw", "PUT", product]);
     says("403", &["teams/gateway.gw", "PUT", product, "--as", &employee("billing", "")]);
@@ -116,7 +136,8 @@ fn teams_keep_the_invariants() {
         std::fs::copy(from.join(file), folder.path().join(file)).unwrap();
     }
     let billing = std::fs::read_to_string(from.join("teams/billing.gw")).unwrap();
-    std::fs::write(folder.path().join("teams/billing.gw"), billing.replace("  use members(\"billing\")\n", "")).unwrap();
+    std::fs::write(folder.path().join("teams/billing.gw"), billing.replace("  use members(\"billing\")\n", ""))
+        .unwrap();
     let out = Command::new(env!("CARGO_BIN_EXE_gw")).arg("check").current_dir(folder.path()).output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     assert_eq!(out.status.code(), Some(1), "{text}");

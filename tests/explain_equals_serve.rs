@@ -57,15 +57,27 @@ fn compare(said: &Explanation, got: &Answer, context: &dyn Fn() -> String) {
         let sent = said.sent.as_ref().expect("what is sent");
         let target = echo["query"].as_str().map_or_else(String::new, |q| format!("?{q}"));
         let target = format!("{}{target}", echo["path"].as_str().unwrap_or_default());
-        assert_eq!(Some(target.as_str()), sent.url.strip_prefix("http://").and_then(|u| u.find('/').map(|i| &u[i..])), "target{}", context());
+        assert_eq!(
+            Some(target.as_str()),
+            sent.url.strip_prefix("http://").and_then(|u| u.find('/').map(|i| &u[i..])),
+            "target{}",
+            context()
+        );
         assert_eq!(echo["method"].as_str(), Some(sent.method.as_str()), "method{}", context());
         assert_eq!(echo["upstream"].as_str(), said.outcome.upstream.as_deref(), "upstream{}", context());
-        let pair = |h: &Json| (h["name"].as_str().unwrap_or_default().to_owned(), h["value"].as_str().unwrap_or_default().to_owned());
+        let pair = |h: &Json| {
+            (h["name"].as_str().unwrap_or_default().to_owned(), h["value"].as_str().unwrap_or_default().to_owned())
+        };
         // Explain never shows a secret.
-        let told = echo["headers"].as_array().into_iter().flatten().map(pair).map(|(n, v)| (n, v.replace(KEY, "<secret>")));
+        let told =
+            echo["headers"].as_array().into_iter().flatten().map(pair).map(|(n, v)| (n, v.replace(KEY, "<secret>")));
         assert_eq!(stable(told), stable(sent.headers.iter().cloned()), "fields that are sent{}", context());
         for (name, value) in said.response.headers.iter().filter(|(n, _)| n != COUNTED) {
-            assert!(got.headers.contains(&(name.clone(), value.clone())), "`{name}: {value}` is not in the answer{}", context());
+            assert!(
+                got.headers.contains(&(name.clone(), value.clone())),
+                "`{name}: {value}` is not in the answer{}",
+                context()
+            );
         }
         return;
     }
@@ -158,7 +170,10 @@ fn route(rng: &mut fastrand::Rng, i: usize) -> String {
         _ => {}
     }
     let methods = pick(rng, &["GET", "GET", "ANY", "POST", "GET, POST", "DELETE"]);
-    let when = pick(rng, &["", "", "", " when header.x-a == \"1\"", " when query.q != null", " when client.ip in 127.0.0.0/8"]);
+    let when = pick(
+        rng,
+        &["", "", "", " when header.x-a == \"1\"", " when query.q != null", " when client.ip in 127.0.0.0/8"],
+    );
     let hole = names.iter().map(|n| format!("/{{{n}}}")).collect::<String>();
     let target = match rng.u8(..8) {
         0 => format!("respond {} text \"route {i}\"", pick(rng, &["200", "201", "404"])),
@@ -217,8 +232,13 @@ fn request(rng: &mut fastrand::Rng, port: u16) -> Request {
         path += "/";
     }
     let query = pick(rng, &["", "", "?q=1", "?q=bad&a=2", "?q=worse", "?a=%20+b&q"]);
-    let host = pick(rng, &["a.example", "a.example", "a.example", "b.example", "A.Example.", "localhost", "x.y.example"]);
-    let method = pick(rng, &[Method::GET, Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS, Method::PUT]).clone();
+    let host =
+        pick(rng, &["a.example", "a.example", "a.example", "b.example", "A.Example.", "localhost", "x.y.example"]);
+    let method = pick(
+        rng,
+        &[Method::GET, Method::GET, Method::HEAD, Method::POST, Method::DELETE, Method::OPTIONS, Method::PUT],
+    )
+    .clone();
     let mut headers = HeaderMap::new();
     let mut maybe = |rng: &mut fastrand::Rng, name: &'static str, values: &[&'static str]| {
         if rng.bool() {
@@ -303,7 +323,8 @@ impl Server {
         let mut reader = BufReader::new(s);
         let mut line = String::new();
         reader.read_line(&mut line).unwrap();
-        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no answer to\n{head}"));
+        let status =
+            line.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or_else(|| panic!("no answer to\n{head}"));
         let mut headers = Vec::new();
         loop {
             line.clear();
@@ -313,7 +334,12 @@ impl Server {
         }
         let mut body = Vec::new();
         let _ = reader.read_to_end(&mut body);
-        Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned(), head_only: r.method == Method::HEAD }
+        Answer {
+            status,
+            headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+            head_only: r.method == Method::HEAD,
+        }
     }
 }
 

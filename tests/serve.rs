@@ -3,10 +3,10 @@
 #[path = "serve/support.rs"]
 mod support;
 
-#[path = "serve/proxy.rs"]
-mod proxy;
 #[path = "serve/policies.rs"]
 mod policies;
+#[path = "serve/proxy.rs"]
+mod proxy;
 #[path = "serve/reload.rs"]
 mod reload;
 #[path = "serve/torture.rs"]

@@ -10,9 +10,8 @@ use jsonwebtoken::Algorithm;
 use smol_str::SmolStr;
 use std::str::FromStr;
 
-const ALGORITHMS: [&str; 12] = [
-    "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
-];
+const ALGORITHMS: [&str; 12] =
+    ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 impl Compiler<'_> {
     pub(super) fn auths(&mut self) {
@@ -114,9 +113,13 @@ impl Compiler<'_> {
             },
             None => {
                 self.d.push(
-                    Diagnostic::new(Code::E0901, a.name.span, "keys from the issuer's discovery document are not supported yet")
-                        .label("has no key setting")
-                        .help("give its keys with `jwks file \"jwks.json\"`, `key file \"key.pem\"` or `secret INPUT`"),
+                    Diagnostic::new(
+                        Code::E0901,
+                        a.name.span,
+                        "keys from the issuer's discovery document are not supported yet",
+                    )
+                    .label("has no key setting")
+                    .help("give its keys with `jwks file \"jwks.json\"`, `key file \"key.pem\"` or `secret INPUT`"),
                 );
                 JwtKeys::Secret(None)
             }
@@ -125,11 +128,20 @@ impl Compiler<'_> {
         for (name, alg) in algorithms.iter().zip(&parsed) {
             let hmac = matches!(alg, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512);
             if hmac != shared && given {
-                let (needs, has) = if hmac { ("a shared `secret`", "public keys") } else { ("public keys", "a shared secret") };
+                let (needs, has) =
+                    if hmac { ("a shared `secret`", "public keys") } else { ("public keys", "a shared secret") };
                 self.d.push(
-                    Diagnostic::new(Code::E0805, name.span, format!("`{}` needs {needs}, and this jwt has {has}", name.text))
-                        .label("no token could be verified with it")
-                        .help(if hmac { "remove it, or use `secret INPUT`" } else { "remove it, or use `jwks file` or `key file`" }),
+                    Diagnostic::new(
+                        Code::E0805,
+                        name.span,
+                        format!("`{}` needs {needs}, and this jwt has {has}", name.text),
+                    )
+                    .label("no token could be verified with it")
+                    .help(if hmac {
+                        "remove it, or use `secret INPUT`"
+                    } else {
+                        "remove it, or use `jwks file` or `key file`"
+                    }),
                 );
             }
         }
@@ -193,7 +205,15 @@ fn secret(v: Option<Value<'static>>) -> Option<crate::model::value::Secret> {
 /// JSON can hold it.
 fn claim_type(ty: &Type) -> bool {
     match ty {
-        Type::String | Type::Int | Type::Float | Type::Bool | Type::Time | Type::Json | Type::Union(_) | Type::Uuid | Type::Error => true,
+        Type::String
+        | Type::Int
+        | Type::Float
+        | Type::Bool
+        | Type::Time
+        | Type::Json
+        | Type::Union(_)
+        | Type::Uuid
+        | Type::Error => true,
         Type::Optional(t) | Type::List(t) | Type::Map(t) => claim_type(t),
         _ => false,
     }

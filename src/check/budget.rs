@@ -16,7 +16,9 @@ impl<'p> Compiler<'p> {
             return;
         }
         let said = route.inbound.timeouts.iter().fold(TimeoutParts::default(), |inner, t| inner.or(t.what));
-        let Some(total) = said.total.or_else(|| targets(&route.target).iter().find_map(|u| self.plan.upstreams[u.index()].timeouts.total))
+        let Some(total) = said
+            .total
+            .or_else(|| targets(&route.target).iter().find_map(|u| self.plan.upstreams[u.index()].timeouts.total))
         else {
             return;
         };
@@ -27,10 +29,9 @@ impl<'p> Compiler<'p> {
             })
         };
         let total_place = place(|t| &t.total).unwrap_or(r.span);
-        for (word, part, at) in [
-            ("response", said.response, place(|t| &t.response)),
-            ("connect", said.connect, place(|t| &t.connect)),
-        ] {
+        for (word, part, at) in
+            [("response", said.response, place(|t| &t.response)), ("connect", said.connect, place(|t| &t.connect))]
+        {
             let (Some(part), Some(at)) = (part, at) else { continue };
             if part > total {
                 self.d.push(
@@ -44,9 +45,16 @@ impl<'p> Compiler<'p> {
         }
         for id in targets(&route.target) {
             let upstream = &self.plan.upstreams[id.index()];
-            let retry = route.inbound.retries.iter().fold(Default::default(), |inner: crate::plan::RetryParts, r| inner.or(&r.what)).or(&upstream.retry);
+            let retry = route
+                .inbound
+                .retries
+                .iter()
+                .fold(Default::default(), |inner: crate::plan::RetryParts, r| inner.or(&r.what))
+                .or(&upstream.retry);
             let timeouts = said.or(upstream.timeouts);
-            let (Some(response), count) = (timeouts.response, retry.count.unwrap_or(defaults::RETRIES)) else { continue };
+            let (Some(response), count) = (timeouts.response, retry.count.unwrap_or(defaults::RETRIES)) else {
+                continue;
+            };
             let explicit = said.response.is_some() || upstream.timeouts.response != Some(defaults::RESPONSE);
             if count == 0 || !explicit {
                 continue;

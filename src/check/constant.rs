@@ -90,14 +90,20 @@ impl Compiler<'_> {
     }
 
     /// A status of `range`.
-    pub(super) fn status(&mut self, e: &Expr, range: std::ops::RangeInclusive<u16>, place: &'static str) -> Option<u16> {
+    pub(super) fn status(
+        &mut self,
+        e: &Expr,
+        range: std::ops::RangeInclusive<u16>,
+        place: &'static str,
+    ) -> Option<u16> {
         match self.constant(e, &Type::Status, place)? {
             Value::Status(s) if range.contains(&s) => Some(s),
             Value::Status(s) => {
-                self.d.push(
-                    Diagnostic::new(Code::E0603, e.span, format!("{place} cannot be {s}"))
-                        .label(format!("must be from {} to {}", range.start(), range.end())),
-                );
+                self.d.push(Diagnostic::new(Code::E0603, e.span, format!("{place} cannot be {s}")).label(format!(
+                    "must be from {} to {}",
+                    range.start(),
+                    range.end()
+                )));
                 None
             }
             _ => None,

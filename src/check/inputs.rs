@@ -41,7 +41,8 @@ impl Inputs {
             Type::Optional(ty) => **ty == Type::Secret,
             ty => *ty == Type::Secret,
         };
-        let bound = program.inputs.iter().filter(|input| secret(&input.ty.value)).filter_map(|i| self.get(&i.name.text));
+        let bound =
+            program.inputs.iter().filter(|input| secret(&input.ty.value)).filter_map(|i| self.get(&i.name.text));
         bound.filter(|given| !given.text.is_empty()).map(|given| Secret::new(&given.text)).collect()
     }
 

@@ -10,8 +10,8 @@ use crate::model::table::TableData;
 use crate::model::types::Type;
 use crate::model::value::{NameKind, Value};
 use crate::plan::{LimitAmount, Plan, Route, TimeoutParts};
-use http::Method;
 use crate::source::Span;
+use http::Method;
 use smol_str::SmolStr;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -49,12 +49,15 @@ impl Compiler<'_> {
                     1 => format!("`{first}` breaks"),
                     n => format!("{n} routes break"),
                 };
-                let mut d = Diagnostic::new(Code::E0902, i.expect.span, format!("{what} the invariant \"{}\"", i.title.value))
-                    .label("does not hold");
+                let mut d =
+                    Diagnostic::new(Code::E0902, i.expect.span, format!("{what} the invariant \"{}\"", i.title.value))
+                        .label("does not hold");
                 let list: Vec<String> = broken
                     .iter()
                     .take(10)
-                    .map(|(name, file, line, _)| format!("{name} ({}:{line})", self.plan.files.get(usize::from(*file)).map_or("", |f| f)))
+                    .map(|(name, file, line, _)| {
+                        format!("{name} ({}:{line})", self.plan.files.get(usize::from(*file)).map_or("", |f| f))
+                    })
                     .collect();
                 let more = if broken.len() > 10 { format!(" and {} more", broken.len() - 10) } else { String::new() };
                 d = d.help(format!("change {}{more}, or the invariant", list.join(", ")));
@@ -64,9 +67,13 @@ impl Compiler<'_> {
                 self.d.push(d);
             } else if !met && !self.plan.routes.is_empty() && self.d.errors() == 0 {
                 self.d.push(
-                    Diagnostic::new(Code::W0902, i.title.span, format!("the invariant \"{}\" is about no route", i.title.value))
-                        .label("its `where` fits none")
-                        .help("correct the condition, or remove the invariant"),
+                    Diagnostic::new(
+                        Code::W0902,
+                        i.title.span,
+                        format!("the invariant \"{}\" is about no route", i.title.value),
+                    )
+                    .label("its `where` fits none")
+                    .help("correct the condition, or remove the invariant"),
                 );
             }
         }
@@ -96,7 +103,9 @@ impl<'a> Facts<'a> for RouteFacts<'a> {
             RouteFact::Auth => match r.inbound.auth.as_ref().filter(|a| !a.what.optional) {
                 None => Value::Null,
                 Some(a) => {
-                    let name = |id: &crate::plan::AuthId| Value::Name(NameKind::Auth, self.plan.auths[id.index()].name.clone());
+                    let name = |id: &crate::plan::AuthId| {
+                        Value::Name(NameKind::Auth, self.plan.auths[id.index()].name.clone())
+                    };
                     list(a.what.alternatives.iter().map(name).collect())
                 }
             },
@@ -109,14 +118,24 @@ impl<'a> Facts<'a> for RouteFacts<'a> {
                 list(rates.collect())
             }
             RouteFact::Timeout => {
-                let said = r.inbound.timeouts.iter().filter(|t| t.guards.is_empty()).fold(TimeoutParts::default(), |a, t| a.or(t.what));
+                let said = r
+                    .inbound
+                    .timeouts
+                    .iter()
+                    .filter(|t| t.guards.is_empty())
+                    .fold(TimeoutParts::default(), |a, t| a.or(t.what));
                 let targets = super::budget::targets(&r.target);
                 let outer = targets.iter().filter_map(|u| self.plan.upstreams[u.index()].timeouts.total).max();
                 said.total.or(outer).map_or(Value::Null, Value::Duration)
             }
             RouteFact::Upstreams => {
                 let targets = super::budget::targets(&r.target);
-                list(targets.iter().map(|u| Value::Name(NameKind::Upstream, self.plan.upstreams[u.index()].name.clone())).collect())
+                list(
+                    targets
+                        .iter()
+                        .map(|u| Value::Name(NameKind::Upstream, self.plan.upstreams[u.index()].name.clone()))
+                        .collect(),
+                )
             }
             RouteFact::Cached => Value::Bool(false),
             RouteFact::Version => Value::Null,

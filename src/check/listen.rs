@@ -21,10 +21,14 @@ impl Compiler<'_> {
             if address.port() != 0 {
                 if let Some((_, first)) = bound.iter().find(|(a, _)| same_socket(*a, address)) {
                     self.d.push(
-                        Diagnostic::new(Code::E0302, l.address.span, format!("two listeners have the address {address}"))
-                            .label("only one of them can bind it")
-                            .also(*first, "the other one")
-                            .help("give each listener its own port, or its own address"),
+                        Diagnostic::new(
+                            Code::E0302,
+                            l.address.span,
+                            format!("two listeners have the address {address}"),
+                        )
+                        .label("only one of them can bind it")
+                        .also(*first, "the other one")
+                        .help("give each listener its own port, or its own address"),
                     );
                 }
                 bound.push((address, l.address.span));
@@ -48,10 +52,22 @@ impl Compiler<'_> {
                 address,
                 redirect_https,
                 router: 0,
-                max_connections: l.max_connections.as_ref().and_then(|e| self.count(e, 1, "`max connections`")).map(|n| n as usize),
+                max_connections: l
+                    .max_connections
+                    .as_ref()
+                    .and_then(|e| self.count(e, 1, "`max connections`"))
+                    .map(|n| n as usize),
                 header_max: header_max.unwrap_or(defaults::HEADER_MAX),
-                timeout_header: l.timeout_header.as_ref().and_then(|e| self.duration(e, "`timeout header`")).unwrap_or(defaults::TIMEOUT_HEADER),
-                timeout_idle: l.timeout_idle.as_ref().and_then(|e| self.duration(e, "`timeout idle`")).unwrap_or(defaults::TIMEOUT_IDLE),
+                timeout_header: l
+                    .timeout_header
+                    .as_ref()
+                    .and_then(|e| self.duration(e, "`timeout header`"))
+                    .unwrap_or(defaults::TIMEOUT_HEADER),
+                timeout_idle: l
+                    .timeout_idle
+                    .as_ref()
+                    .and_then(|e| self.duration(e, "`timeout idle`"))
+                    .unwrap_or(defaults::TIMEOUT_IDLE),
                 origin: self.origin(l.span),
             };
             self.plan.listeners.push(listener);
@@ -89,12 +105,17 @@ impl Compiler<'_> {
                         .label("not declared in this program")
                         .maybe_help(near.map(|n| format!("there is one called `{n}`"))),
                 );
-            } else if let Some(l) = self.plan.listeners.iter().find(|l| l.name == n.text && l.redirect_https.is_some()) {
+            } else if let Some(l) = self.plan.listeners.iter().find(|l| l.name == n.text && l.redirect_https.is_some())
+            {
                 let line = l.origin.line;
                 self.d.push(
-                    Diagnostic::new(Code::E0303, n.span, format!("the listener `{}` redirects everything to https", n.text))
-                        .label("so nothing of this api could be reached there")
-                        .help(format!("remove `redirect https` from line {line}, or name another listener")),
+                    Diagnostic::new(
+                        Code::E0303,
+                        n.span,
+                        format!("the listener `{}` redirects everything to https", n.text),
+                    )
+                    .label("so nothing of this api could be reached there")
+                    .help(format!("remove `redirect https` from line {line}, or name another listener")),
                 );
             }
         }

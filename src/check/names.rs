@@ -68,8 +68,12 @@ pub(super) fn globals(program: &Program, inputs: &Inputs, d: &mut Diagnostics) -
                 Ok(v) => Some(v),
                 Err(why) => {
                     d.push(
-                        Diagnostic::new(Code::E0231, input.name.span, format!("input `{}` has a wrong value: {why}", input.name.text))
-                            .label(format!("must be {}", article(&input.ty.value))),
+                        Diagnostic::new(
+                            Code::E0231,
+                            input.name.span,
+                            format!("input `{}` has a wrong value: {why}", input.name.text),
+                        )
+                        .label(format!("must be {}", article(&input.ty.value))),
                     );
                     None
                 }
@@ -109,7 +113,12 @@ pub(super) fn globals(program: &Program, inputs: &Inputs, d: &mut Diagnostics) -
     globals
 }
 
-fn scope_names<'p>(scope: &'p Scope, api: Option<&'p str>, apis: &mut Vec<&'p Name>, routes: &mut Vec<(Option<&'p str>, &'p Name)>) {
+fn scope_names<'p>(
+    scope: &'p Scope,
+    api: Option<&'p str>,
+    apis: &mut Vec<&'p Name>,
+    routes: &mut Vec<(Option<&'p str>, &'p Name)>,
+) {
     let api = match (&scope.kind, &scope.name) {
         (ScopeKind::Api, Some(name)) => {
             apis.push(name);
@@ -148,7 +157,7 @@ fn twice(what: &str, name: &Name, first: Span, d: &mut Diagnostics) {
 /// `a duration`, `an int`.
 pub(super) fn article(ty: &Type) -> String {
     let name = ty.to_string();
-    let an = name.starts_with(['a', 'e', 'i', 'o']) ;
+    let an = name.starts_with(['a', 'e', 'i', 'o']);
     format!("{} `{name}`", if an { "an" } else { "a" })
 }
 

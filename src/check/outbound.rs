@@ -24,7 +24,9 @@ impl<'p> Compiler<'p> {
             match &f.statement.kind {
                 StatementKind::Response(list) => {
                     for a in list {
-                        let Some((edit, _)) = self.edit(a, Message::Response, Phase::Response, f, seen) else { continue };
+                        let Some((edit, _)) = self.edit(a, Message::Response, Phase::Response, f, seen) else {
+                            continue;
+                        };
                         let origin = self.origin(a.span);
                         edits.push(self.edit_step(a, f, Phase::Response, edit, origin, seen));
                     }
@@ -47,7 +49,8 @@ impl<'p> Compiler<'p> {
                 StatementKind::Log(fields) => {
                     let fields = fields.as_ref().map(|list| {
                         let fields = list.iter().map(|(name, value)| {
-                            let typed = self.typed(value, None, Phase::Record, "a log field", seen, f.arguments.as_ref());
+                            let typed =
+                                self.typed(value, None, Phase::Record, "a log field", seen, f.arguments.as_ref());
                             expr::forbid_secret(&typed, "a log", self.d);
                             (name.text.clone(), typed.ir)
                         });
@@ -84,9 +87,15 @@ impl<'p> Compiler<'p> {
         let body = match &r.body {
             ast::RespondBody::None => RespondBody::None,
             ast::RespondBody::Json(e) => RespondBody::Json(value(self, e, None, "the body of an answer")),
-            ast::RespondBody::Text(e) => RespondBody::Text(value(self, e, Some(&Type::String), "the body of an answer")),
-            ast::RespondBody::Html(e) => RespondBody::Html(value(self, e, Some(&Type::String), "the body of an answer")),
-            ast::RespondBody::Problem(e) => RespondBody::Problem(value(self, e, Some(&Type::String), "the title of an answer")),
+            ast::RespondBody::Text(e) => {
+                RespondBody::Text(value(self, e, Some(&Type::String), "the body of an answer"))
+            }
+            ast::RespondBody::Html(e) => {
+                RespondBody::Html(value(self, e, Some(&Type::String), "the body of an answer"))
+            }
+            ast::RespondBody::Problem(e) => {
+                RespondBody::Problem(value(self, e, Some(&Type::String), "the title of an answer"))
+            }
             ast::RespondBody::File(e) => match self.path(e, "the file of an answer") {
                 Some(path) => match self.files.read(&path) {
                     Ok(text) => {

@@ -136,10 +136,14 @@ impl<'p> Compiler<'p> {
                 && first.file == name.span.file
             {
                 self.d.push(
-                    Diagnostic::new(Code::E0530, name.span, format!("the parameter `{}` is in the prefix already", name.text))
-                        .label("declared again here")
-                        .also(first, "first declared here")
-                        .help("give one of them another name"),
+                    Diagnostic::new(
+                        Code::E0530,
+                        name.span,
+                        format!("the parameter `{}` is in the prefix already", name.text),
+                    )
+                    .label("declared again here")
+                    .also(first, "first declared here")
+                    .help("give one of them another name"),
                 );
             }
         }
@@ -163,7 +167,10 @@ impl<'p> Compiler<'p> {
                 );
             }
         }
-        let f = blocks.iter().rev().find_map(|b| b.statements.iter().find(|f| matches!(f.statement.kind, StatementKind::Auth(_))))?;
+        let f = blocks
+            .iter()
+            .rev()
+            .find_map(|b| b.statements.iter().find(|f| matches!(f.statement.kind, StatementKind::Auth(_))))?;
         let StatementKind::Auth(usage) = &f.statement.kind else { return None };
         let (names, optional) = match usage {
             AuthUse::None => return None,
@@ -294,7 +301,12 @@ fn reads_caller(ir: &crate::model::ir::Ir) -> bool {
     use crate::model::ir::Ir;
     let mut reads = false;
     ir.walk(&mut |e| {
-        reads |= matches!(e, Ir::Fact(Fact::Caller | Fact::CallerId | Fact::CallerVia | Fact::CallerKey | Fact::CallerScopes | Fact::Claim(_)))
+        reads |= matches!(
+            e,
+            Ir::Fact(
+                Fact::Caller | Fact::CallerId | Fact::CallerVia | Fact::CallerKey | Fact::CallerScopes | Fact::Claim(_)
+            )
+        )
     });
     reads
 }
@@ -327,7 +339,9 @@ pub(super) fn pattern_text(p: &Pattern) -> SmolStr {
                     ParamType::Uint => ": uint".into(),
                     ParamType::Uuid => ": uuid".into(),
                     ParamType::Date => ": date".into(),
-                    ParamType::Matches(r) => format!(": matches r\"{}\"", r.as_str().trim_start_matches("^(?:").trim_end_matches(")$")),
+                    ParamType::Matches(r) => {
+                        format!(": matches r\"{}\"", r.as_str().trim_start_matches("^(?:").trim_end_matches(")$"))
+                    }
                 };
                 out.push_str(&format!("{prefix}{{{}{ty}}}{suffix}", name.text));
             }

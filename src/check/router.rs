@@ -37,9 +37,13 @@ impl Compiler<'_> {
                     .help("add a line such as `listen http :8080`"),
             ),
             (Some(_), Some(route)) if !serves => self.d.push(
-                Diagnostic::new(Code::E0305, route.span, "every listener redirects to https, so no route can be reached")
-                    .label("this route could never be reached")
-                    .help("add a listener that serves, or remove `redirect https`"),
+                Diagnostic::new(
+                    Code::E0305,
+                    route.span,
+                    "every listener redirects to https, so no route can be reached",
+                )
+                .label("this route could never be reached")
+                .help("add a listener that serves, or remove `redirect https`"),
             ),
             (Some(listener), None) if serves && self.d.errors() == 0 => self.d.push(
                 Diagnostic::new(Code::W0305, listener.span, "there is no route, so every request gets 404")
@@ -52,7 +56,8 @@ impl Compiler<'_> {
 
     /// The listeners that serve a route whose api says `listen names`; all that do not redirect where it says nothing.
     pub(super) fn stands_on(&self, names: &[SmolStr]) -> Vec<u32> {
-        let serves = |l: &crate::plan::Listener| l.redirect_https.is_none() && (names.is_empty() || names.contains(&l.name));
+        let serves =
+            |l: &crate::plan::Listener| l.redirect_https.is_none() && (names.is_empty() || names.contains(&l.name));
         let all = self.plan.listeners.iter().enumerate();
         all.filter(|(_, l)| serves(l)).map(|(i, _)| i as u32).collect()
     }

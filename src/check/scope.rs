@@ -78,7 +78,13 @@ impl<'p> Compiler<'p> {
         routes
     }
 
-    fn scope(&mut self, scope: &'p Scope, mut around: Around<'p>, blocks: &mut u32, routes: &mut Vec<super::routes::RouteFacts>) {
+    fn scope(
+        &mut self,
+        scope: &'p Scope,
+        mut around: Around<'p>,
+        blocks: &mut u32,
+        routes: &mut Vec<super::routes::RouteFacts>,
+    ) {
         match scope.kind {
             ScopeKind::Root => {}
             ScopeKind::Api => {
@@ -160,7 +166,8 @@ impl<'p> Compiler<'p> {
                     if depth >= 32 {
                         continue; // a cycle, reported with the policies
                     }
-                    let inner = Some(Rc::new(Arguments { policy: declared, values, outer: arguments.clone(), used: s.span }));
+                    let inner =
+                        Some(Rc::new(Arguments { policy: declared, values, outer: arguments.clone(), used: s.span }));
                     let used = Some(used.unwrap_or(s.span));
                     self.flatten(&declared.statements, label, limits, inner, &guards, used, into);
                 }
@@ -192,10 +199,15 @@ impl<'p> Compiler<'p> {
                 Diagnostic::new(
                     Code::E0315,
                     name.span,
-                    format!("`{}` takes {n} argument{}, and {} given", name.text, if n == 1 { "" } else { "s" }, match values.len() {
-                        1 => "1 is".into(),
-                        n => format!("{n} are"),
-                    }),
+                    format!(
+                        "`{}` takes {n} argument{}, and {} given",
+                        name.text,
+                        if n == 1 { "" } else { "s" },
+                        match values.len() {
+                            1 => "1 is".into(),
+                            n => format!("{n} are"),
+                        }
+                    ),
                 )
                 .label("used here")
                 .also(policy.name.span, "declared here"),
@@ -238,7 +250,8 @@ impl<'p> Compiler<'p> {
             while let Some((name, depth)) = todo.pop() {
                 path.truncate(depth);
                 if name.text == p.name.text {
-                    let chain = path.iter().chain([&p.name.text.as_str()]).map(|n| format!("`{n}`")).collect::<Vec<_>>();
+                    let chain =
+                        path.iter().chain([&p.name.text.as_str()]).map(|n| format!("`{n}`")).collect::<Vec<_>>();
                     self.d.push(
                         Diagnostic::new(Code::E0316, p.name.span, format!("the policy `{}` uses itself", p.name.text))
                             .label(chain.join(" uses "))
@@ -281,9 +294,13 @@ impl<'p> Compiler<'p> {
             if known.key != key {
                 let line = known.origin.line;
                 self.d.push(
-                    Diagnostic::new(Code::E0605, name.span, format!("the limit `{}` has another key on line {line}", name.text))
-                        .label("one counter cannot have two keys")
-                        .help("write the same `by …`, or give it another name"),
+                    Diagnostic::new(
+                        Code::E0605,
+                        name.span,
+                        format!("the limit `{}` has another key on line {line}", name.text),
+                    )
+                    .label("one counter cannot have two keys")
+                    .help("write the same `by …`, or give it another name"),
                 );
             }
             return LimitId(i as u32);
@@ -292,9 +309,7 @@ impl<'p> Compiler<'p> {
         let hasher = RandomState::with_seeds(1, 2, 3, 4);
         let (name, shared, identity) = match &l.name {
             Some(n) => (n.text.clone(), true, hasher.hash_one(("named", n.text.as_str()))),
-            None => {
-                (short_name(label, nth), false, hasher.hash_one((label, nth, key.as_str())))
-            }
+            None => (short_name(label, nth), false, hasher.hash_one((label, nth, key.as_str()))),
         };
         let kind = match l.kind {
             LimitKind::Sliding => plan::LimitKind::Sliding,
@@ -310,7 +325,8 @@ impl<'p> Compiler<'p> {
 
 /// What a limit without a name is called in header fields and logs: `shop.get-user-1`.
 fn short_name(label: &str, nth: u32) -> SmolStr {
-    let inner = ["/route ", "/group ", "api ", "upstream "].iter().find_map(|w| label.rsplit_once(w)).map_or(label, |(_, n)| n);
+    let inner =
+        ["/route ", "/group ", "api ", "upstream "].iter().find_map(|w| label.rsplit_once(w)).map_or(label, |(_, n)| n);
     let mut short = String::new();
     for c in inner.chars() {
         match c {

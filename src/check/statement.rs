@@ -87,7 +87,9 @@ impl<'p> Compiler<'p> {
                 }
                 StatementKind::Request(list) => {
                     for a in list {
-                        let Some((edit, reads)) = self.edit(a, Message::Request, Phase::Body, f, seen) else { continue };
+                        let Some((edit, reads)) = self.edit(a, Message::Request, Phase::Body, f, seen) else {
+                            continue;
+                        };
                         let origin = self.origin(a.span);
                         reads_body(reads, &origin);
                         edits.push(self.edit_step(a, f, Phase::Body, edit, origin, seen));
@@ -114,7 +116,14 @@ impl<'p> Compiler<'p> {
     }
 
     /// A statement with its guards; also the phase in which the guards are known.
-    pub(super) fn step<T>(&mut self, f: &Flat<'p>, phase: Phase, what: T, origin: &Origin, seen: &mut Seen<'p>) -> (Step<T>, Phase) {
+    pub(super) fn step<T>(
+        &mut self,
+        f: &Flat<'p>,
+        phase: Phase,
+        what: T,
+        origin: &Origin,
+        seen: &mut Seen<'p>,
+    ) -> (Step<T>, Phase) {
         let (guards, latest) = self.guards(f, phase, seen);
         (Step { what, guards, report_only: f.statement.report_only.is_some(), origin: origin.clone() }, latest)
     }
@@ -150,7 +159,9 @@ impl<'p> Compiler<'p> {
         if let Some(Value::Bool(holds)) = typed.constant {
             let (message, help) = match holds {
                 true => ("this `require` always holds", "remove it"),
-                false => ("this `require` never holds, so nobody gets through", "remove the route, or correct the condition"),
+                false => {
+                    ("this `require` never holds, so nobody gets through", "remove the route, or correct the condition")
+                }
             };
             self.d.push(Diagnostic::new(Code::W0601, condition.span, message).label(format!("is {holds}")).help(help));
         }
@@ -161,12 +172,16 @@ impl<'p> Compiler<'p> {
 
     fn limit(&mut self, l: &'p ast::Limit, f: &Flat<'p>, seen: &mut Seen<'p>) -> (LimitUse, Phase) {
         let ty = if matches!(l.kind, LimitKind::Concurrent) { Type::Int } else { Type::Rate };
-        let amount = self.typed(&l.amount, Some(&ty), Phase::Caller, "the rate of a `limit`", seen, f.arguments.as_ref());
+        let amount =
+            self.typed(&l.amount, Some(&ty), Phase::Caller, "the rate of a `limit`", seen, f.arguments.as_ref());
         let id = f.limit.unwrap_or(crate::plan::LimitId(0));
         match &amount.constant {
             Some(Value::Rate(r)) => self.plan.limits[id.index()].constant = Some(LimitAmount::Rate(*r)),
             Some(Value::Int(n)) if *n < 1 => {
-                self.d.push(Diagnostic::new(Code::E0602, l.amount.span, format!("a limit of {n} lets nothing through")).label("must be 1 or more"));
+                self.d.push(
+                    Diagnostic::new(Code::E0602, l.amount.span, format!("a limit of {n} lets nothing through"))
+                        .label("must be 1 or more"),
+                );
             }
             Some(Value::Int(n)) => self.plan.limits[id.index()].constant = Some(LimitAmount::Count(*n as u64)),
             _ => {}
@@ -206,7 +221,13 @@ impl<'p> Compiler<'p> {
     pub(super) fn upstream_limit(&mut self, upstream: &str, nth: usize, s: &'p Statement) -> Option<Step<LimitUse>> {
         let StatementKind::Limit(l) = &s.kind else { return None };
         let limit = self.limit_identity(l, s.span, &format!("upstream {upstream}"), nth as u32);
-        let f = Flat { statement: s, guards: s.when.iter().map(|w| (w, None)).collect(), arguments: None, used: None, limit: Some(limit) };
+        let f = Flat {
+            statement: s,
+            guards: s.when.iter().map(|w| (w, None)).collect(),
+            arguments: None,
+            used: None,
+            limit: Some(limit),
+        };
         let mut seen = Seen::default();
         let (what, _) = self.limit(l, &f, &mut seen);
         let origin = self.origin(s.span);
@@ -237,7 +258,11 @@ impl<'p> Compiler<'p> {
             _ => None,
         };
         let value = a.value.as_ref().map(|v| {
-            let place = if message == Message::Request { "the value of a request field" } else { "the value of a response field" };
+            let place = if message == Message::Request {
+                "the value of a request field"
+            } else {
+                "the value of a response field"
+            };
             self.typed(v, expected.as_ref(), phase, place, seen, f.arguments.as_ref())
         });
         if let Some(v) = &value {
@@ -283,14 +308,20 @@ impl<'p> Compiler<'p> {
         let help = match name.as_str() {
             "host" => "write `set host = …`",
             "content-length" | "transfer-encoding" | "trailer" | "te" => "the gateway frames messages itself",
-            "connection" | "keep-alive" | "proxy-connection" | "upgrade" => "it belongs to the connection, not to the message",
+            "connection" | "keep-alive" | "proxy-connection" | "upgrade" => {
+                "it belongs to the connection, not to the message"
+            }
             _ if name.contains('_') => "header names with underscores are refused: write `-`",
             _ => match HeaderName::try_from(name.as_str()) {
                 Ok(h) => return Some(h),
                 Err(_) => "a field name has letters, digits and `-`",
             },
         };
-        self.d.push(Diagnostic::new(Code::E0608, span, format!("the header `{name}` cannot be written")).label("not here").help(help));
+        self.d.push(
+            Diagnostic::new(Code::E0608, span, format!("the header `{name}` cannot be written"))
+                .label("not here")
+                .help(help),
+        );
         None
     }
 
@@ -319,7 +350,8 @@ impl<'p> Compiler<'p> {
 
     fn media_type(&mut self, e: &Expr) -> Option<SmolStr> {
         let text = self.text(e, "a media type")?;
-        let token = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b));
+        let token =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&b));
         let sound = text.split_once('/').is_some_and(|(a, b)| token(a) && token(b));
         if !sound {
             self.d.push(
@@ -335,14 +367,25 @@ impl<'p> Compiler<'p> {
     fn cors_origin(&mut self, e: &Expr) -> Option<cors::Origin> {
         let text = self.text(e, "an origin")?;
         cors::Origin::parse(&text)
-            .map_err(|why| self.d.push(Diagnostic::new(Code::E0611, e.span, format!("`{text}` is no origin")).label("not an origin").help(why)))
+            .map_err(|why| {
+                self.d.push(
+                    Diagnostic::new(Code::E0611, e.span, format!("`{text}` is no origin"))
+                        .label("not an origin")
+                        .help(why),
+                )
+            })
             .ok()
     }
 
     fn cors_header(&mut self, e: &Expr) -> Option<HeaderName> {
         let text = self.text(e, "a header name")?;
         let name = HeaderName::try_from(text.as_str());
-        name.map_err(|_| self.d.push(Diagnostic::new(Code::E0611, e.span, format!("`{text}` is no header name")).label("not a field name"))).ok()
+        name.map_err(|_| {
+            self.d.push(
+                Diagnostic::new(Code::E0611, e.span, format!("`{text}` is no header name")).label("not a field name"),
+            )
+        })
+        .ok()
     }
 
     fn cors(&mut self, c: &ast::Cors) -> cors::Config {

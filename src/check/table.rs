@@ -2,9 +2,9 @@
 
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::model::table::TableData;
 use crate::model::types::Type;
 use crate::plan::Table;
-use crate::model::table::TableData;
 use std::sync::Arc;
 
 impl Compiler<'_> {

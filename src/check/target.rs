@@ -17,7 +17,8 @@ impl<'p> Compiler<'p> {
         match &t.kind {
             TargetKind::Forward(f) => Target::Forward(self.forward(f, t, seen)),
             TargetKind::Choice { condition, then, otherwise } => {
-                let typed = self.typed(condition, Some(&Type::Bool), Phase::Body, "the condition of a target", seen, None);
+                let typed =
+                    self.typed(condition, Some(&Type::Bool), Phase::Body, "the condition of a target", seen, None);
                 Target::Choice {
                     condition: typed.ir,
                     then: Box::new(self.target(then, seen)),
@@ -26,7 +27,11 @@ impl<'p> Compiler<'p> {
                 }
             }
             // Reported already; no plan is given.
-            TargetKind::Error => Target::Respond(plan::Respond { status: 500, body: plan::RespondBody::None, origin: self.origin(t.span) }),
+            TargetKind::Error => Target::Respond(plan::Respond {
+                status: 500,
+                body: plan::RespondBody::None,
+                origin: self.origin(t.span),
+            }),
             TargetKind::Respond(r) => Target::Respond(self.respond(r, Phase::Body, seen, None)),
             TargetKind::Redirect { status, location } => {
                 let code = self.status(status, 300..=399, "the status of a redirect").unwrap_or(302);
@@ -135,11 +140,15 @@ impl<'p> Compiler<'p> {
         let optional = matches!(typed.ty, Type::Optional(_) | Type::Null);
         if optional || matches!(typed.ty, Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Bytes) {
             let help = match optional {
-                true => format!("say what stands there when it is absent: {{{} ?? \"none\"}}", self.sources.text(e.span)),
+                true => {
+                    format!("say what stands there when it is absent: {{{} ?? \"none\"}}", self.sources.text(e.span))
+                }
                 false => "use a text, a number, an identifier or a date".into(),
             };
             self.d.push(
-                Diagnostic::new(Code::E0532, e.span, format!("a `{}` cannot be part of a path", typed.ty)).label("not one text").help(help),
+                Diagnostic::new(Code::E0532, e.span, format!("a `{}` cannot be part of a path", typed.ty))
+                    .label("not one text")
+                    .help(help),
             );
         }
         match typed.constant {

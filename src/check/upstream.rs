@@ -19,7 +19,8 @@ impl<'p> Compiler<'p> {
             let mut upstream = self.upstream(u, all);
             let own: Vec<_> = u.send.iter().filter_map(|a| self.upstream_edit(a)).collect();
             upstream.send = upstream.send.into_iter().chain(own).collect();
-            let own: Vec<_> = u.limits.iter().enumerate().filter_map(|(i, s)| self.upstream_limit(&upstream.name, i, s)).collect();
+            let own: Vec<_> =
+                u.limits.iter().enumerate().filter_map(|(i, s)| self.upstream_limit(&upstream.name, i, s)).collect();
             upstream.limits = upstream.limits.into_iter().chain(own).collect();
             self.plan.upstreams.push(upstream);
         }
@@ -50,7 +51,8 @@ impl<'p> Compiler<'p> {
                     .help("remove `backup` from one of them"),
             );
         }
-        let pick = |f: fn(&ast::Upstream) -> &Option<ast::Expr>| f(u).as_ref().or_else(|| all.and_then(|a| f(a).as_ref()));
+        let pick =
+            |f: fn(&ast::Upstream) -> &Option<ast::Expr>| f(u).as_ref().or_else(|| all.and_then(|a| f(a).as_ref()));
         let timeouts = self.timeout_parts(&u.timeouts);
         let outer = all.map(|a| self.timeout_parts(&a.timeouts)).unwrap_or_default();
         let defaults = TimeoutParts {
@@ -122,10 +124,14 @@ impl<'p> Compiler<'p> {
         let Some(Value::Str(url)) = value else { return None };
         let weight = s.weight.as_ref().and_then(|e| self.count(e, 1, "a weight")).unwrap_or(1);
         match parse_server(&url) {
-            Ok(server) => Some(Server { weight: u32::try_from(weight).unwrap_or(u32::MAX), backup: s.backup, ..server }),
+            Ok(server) => {
+                Some(Server { weight: u32::try_from(weight).unwrap_or(u32::MAX), backup: s.backup, ..server })
+            }
             Err(why) => {
                 self.d.push(
-                    Diagnostic::new(Code::E0703, s.url.span, format!("a server's URL {}", why.0)).label("not a server").help(why.1),
+                    Diagnostic::new(Code::E0703, s.url.span, format!("a server's URL {}", why.0))
+                        .label("not a server")
+                        .help(why.1),
                 );
                 None
             }
@@ -226,7 +232,10 @@ fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
     }
     let (authority, path) = rest.find('/').map_or((rest, ""), |i| rest.split_at(i));
     if authority.contains('@') {
-        return Err(("must not hold credentials", "send them with `send header.authorization = …` from a secret input".into()));
+        return Err((
+            "must not hold credentials",
+            "send them with `send header.authorization = …` from a secret input".into(),
+        ));
     }
     let parsed: http::uri::Authority =
         authority.parse().map_err(|_| ("has no valid host", "write http://host:port, or http://[::1]:port".into()))?;
@@ -237,7 +246,9 @@ fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
     let default = if tls { 443 } else { 80 };
     let port = match parsed.port() {
         Some(p) => p.as_str().parse().map_err(|_| ("has an impossible port", "ports are 1 to 65535".into()))?,
-        None if authority.ends_with(':') => return Err(("has an empty port", "write the port, or leave the colon out".into())),
+        None if authority.ends_with(':') => {
+            return Err(("has an empty port", "write the port, or leave the colon out".into()));
+        }
         None => default,
     };
     if port == 0 {
@@ -245,5 +256,13 @@ fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
     }
     let shown = if host.contains(':') { format_smolstr!("[{host}]") } else { host.clone() };
     let authority = if port == default { shown } else { format_smolstr!("{shown}:{port}") };
-    Ok(Server { tls, host, port, authority, prefix: SmolStr::new(path.trim_end_matches('/')), weight: 1, backup: false })
+    Ok(Server {
+        tls,
+        host,
+        port,
+        authority,
+        prefix: SmolStr::new(path.trim_end_matches('/')),
+        weight: 1,
+        backup: false,
+    })
 }

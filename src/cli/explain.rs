@@ -122,7 +122,8 @@ fn request(args: &Args) -> Result<Request, String> {
     let method = Method::from_bytes(args.method.as_bytes()).map_err(|_| format!("`{}` is no method", args.method))?;
     let mut headers = HeaderMap::new();
     for line in &args.headers {
-        let (name, value) = line.split_once(':').ok_or_else(|| format!("`{line}` is no header: write 'NAME: VALUE'"))?;
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| format!("`{line}` is no header: write 'NAME: VALUE'"))?;
         let parsed = HeaderName::try_from(name.trim()).ok().zip(HeaderValue::from_str(value.trim()).ok());
         let (name, value) = parsed.ok_or_else(|| format!("`{line}` is no header"))?;
         headers.append(name, value);
@@ -130,7 +131,8 @@ fn request(args: &Args) -> Result<Request, String> {
     let caller = match args.caller.as_deref().map(|c| c.split_once(':').unwrap_or((c, "{}"))) {
         None => None,
         Some((auth, claims)) => {
-            let claims: Json = serde_json::from_str(claims).map_err(|e| format!("the claims of --as are not JSON: {e}"))?;
+            let claims: Json =
+                serde_json::from_str(claims).map_err(|e| format!("the claims of --as are not JSON: {e}"))?;
             if !claims.is_object() {
                 return Err("the claims of --as are an object: AUTH:{\"id\": \"…\"}".into());
             }

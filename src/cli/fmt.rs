@@ -18,14 +18,16 @@ use crate::syntax::format::format;
 /// Comments, blank lines and the places where long statements are broken are kept. A file
 /// with syntax errors is left as it is.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit code: 0 every file is laid out, 1 --check found one that is not, or a file has syntax errors,
+#[command(
+    after_help = "Exit code: 0 every file is laid out, 1 --check found one that is not, or a file has syntax errors,
 2 wrong usage, or a file that cannot be read or written.
 
 Examples:
   gw fmt                     the gateway.gw of this folder
   gw fmt shop.gw teams/      files, and every .gw file in a folder
   gw fmt - < shop.gw         standard input to standard output
-  gw fmt --check .           for CI: print what would change")]
+  gw fmt --check .           for CI: print what would change"
+)]
 pub struct Args {
     /// Files to lay out, folders of them, or - for standard input
     #[arg(value_name = "FILE|DIR", default_value = "gateway.gw")]

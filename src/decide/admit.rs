@@ -28,13 +28,7 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn new(kind: FailureKind, detail: impl Into<String>) -> Refused {
         Refused {
-            failed: Failed {
-                kind,
-                status: kind.status().as_u16(),
-                title: None,
-                reason: None,
-                detail: detail.into(),
-            },
+            failed: Failed { kind, status: kind.status().as_u16(), title: None, reason: None, detail: detail.into() },
             fields: Vec::new(),
         }
     }
@@ -175,8 +169,10 @@ fn meet<'r, W: World, T: Trace>(
         }
         RouteOutcome::RedirectSlash { location } => Ok(Some(Outcome::Answer(Answer::redirect(308, &location)))),
         RouteOutcome::MethodNotAllowed { allow } => {
-            let mut refused =
-                Refused::new(FailureKind::MethodNotAllowed, format!("no route at this path has {}; it has {allow}", head.method));
+            let mut refused = Refused::new(
+                FailureKind::MethodNotAllowed,
+                format!("no route at this path has {}; it has {allow}", head.method),
+            );
             refused.fields.extend(HeaderValue::try_from(allow).ok().map(|v| (ALLOW, v)));
             Err(refused)
         }
@@ -201,7 +197,10 @@ pub(super) fn holds<'a, W: World, T: Trace>(guards: &'a [Guard], reader: &Reader
 }
 
 /// Of what "nearest wins": the first whose conditions hold.
-pub(super) fn nearest<'a, X, W: World, T: Trace>(steps: &'a [Step<X>], reader: &Reader<'a, W, T>) -> Option<&'a Step<X>> {
+pub(super) fn nearest<'a, X, W: World, T: Trace>(
+    steps: &'a [Step<X>],
+    reader: &Reader<'a, W, T>,
+) -> Option<&'a Step<X>> {
     steps.iter().find(|s| holds(&s.guards, reader))
 }
 
@@ -255,7 +254,10 @@ fn edge<'r, W: World, T: Trace>(
         let fits = step.what.iter().any(|t| media_type_fits(t, sent));
         trace.step("edge", &step.origin, || format!("{sent:?} is {}accepted", if fits { "" } else { "not " }));
         if !fits {
-            return Err(Refused::new(FailureKind::UnsupportedType, format!("{sent:?} is not one of {}", step.what.join(", "))));
+            return Err(Refused::new(
+                FailureKind::UnsupportedType,
+                format!("{sent:?} is not one of {}", step.what.join(", ")),
+            ));
         }
     }
     Ok(None)
@@ -415,7 +417,10 @@ async fn limits<W: World, T: Trace>(
         match limit_kind(cx.plan, &step.what, &reader) {
             Some(kind) => keys.push((i, key, kind)),
             None => {
-                return Err(Refused::new(FailureKind::Internal, format!("{} has no rate for this request", step.origin.text)));
+                return Err(Refused::new(
+                    FailureKind::Internal,
+                    format!("{} has no rate for this request", step.origin.text),
+                ));
             }
         }
     }
@@ -482,7 +487,11 @@ fn merge(into: &mut Option<RateLimits>, new: RateLimits) {
         }
         (a, b) => a.or(b),
     };
-    *into = Some(RateLimits { policy, remaining: new.remaining.or(old.remaining), retry_after: new.retry_after.or(old.retry_after) });
+    *into = Some(RateLimits {
+        policy,
+        remaining: new.remaining.or(old.remaining),
+        retry_after: new.retry_after.or(old.retry_after),
+    });
 }
 
 /// Writes the key's parts; false where one is absent and the limit skips.
@@ -509,7 +518,11 @@ pub(super) fn limit_key<'a, W: World, T: Trace>(
     Ok(true)
 }
 
-pub(super) fn limit_kind<'a, W: World, T: Trace>(plan: &Plan, l: &'a LimitUse, reader: &Reader<'a, W, T>) -> Option<Kind> {
+pub(super) fn limit_kind<'a, W: World, T: Trace>(
+    plan: &Plan,
+    l: &'a LimitUse,
+    reader: &Reader<'a, W, T>,
+) -> Option<Kind> {
     let value = match &l.amount {
         Ir::Const(v) => v.borrowed(),
         other => eval(other, reader).ok()?,
@@ -544,7 +557,9 @@ async fn buffer<W: World, T: Trace>(
     let max = said.unwrap_or(defaults::BODY_BUFFER);
     match world.body(max).await {
         Ok(body) => {
-            trace.step("validate", origin, || format!("the body is read whole ({} bytes), because this line needs it", body.len()));
+            trace.step("validate", origin, || {
+                format!("the body is read whole ({} bytes), because this line needs it", body.len())
+            });
             cx.body = Some(body);
         }
         Err(why) => {

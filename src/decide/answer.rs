@@ -48,7 +48,8 @@ impl Answer {
     /// `respond …`.
     pub(super) fn fixed<'a, W: World, T: Trace>(r: &'a Respond, reader: &Reader<'a, W, T>) -> Result<Answer, Refused> {
         let value = |ir: &'a Ir| {
-            eval(ir, reader).map_err(|e| Refused::new(FailureKind::Internal, format!("the body of {}: {e}", r.origin.text)))
+            eval(ir, reader)
+                .map_err(|e| Refused::new(FailureKind::Internal, format!("the body of {}: {e}", r.origin.text)))
         };
         let text = |ir: &'a Ir| value(ir).map(|v| v.text().map(|t| t.into_owned()).unwrap_or_default());
         let mut answer = Answer::empty(r.status);
@@ -122,7 +123,9 @@ impl Decided<'_> {
             }
             match Answer::fixed(&step.what.respond, &reader) {
                 Ok(answer) => {
-                    trace.step("response", &step.origin, || format!("answers this {} with {}", failed.kind.name(), answer.status));
+                    trace.step("response", &step.origin, || {
+                        format!("answers this {} with {}", failed.kind.name(), answer.status)
+                    });
                     return answer;
                 }
                 Err(_) => continue,
@@ -145,7 +148,9 @@ impl Decided<'_> {
             };
             let found = list.iter().find(|s| s.what.statuses.iter().any(fits) && holds(&s.guards, &reader));
             if let Some((step, answer)) = found.and_then(|s| Some((s, Answer::fixed(&s.what.respond, &reader).ok()?))) {
-                trace.step("response", &step.origin, || format!("replaces the upstream's {} with {}", parts.status, answer.status));
+                trace.step("response", &step.origin, || {
+                    format!("replaces the upstream's {} with {}", parts.status, answer.status)
+                });
                 parts.status = StatusCode::from_u16(answer.status).unwrap_or(parts.status);
                 replace_body_fields(&mut parts.headers);
                 for (name, value) in answer.fields {
@@ -184,7 +189,8 @@ impl Decided<'_> {
                     trace.step("response", &step.origin, || "not done: its `when` does not hold".into());
                     continue;
                 }
-                let value = step.what.values().next().map(|ir| eval(ir, &reader).map_or(Value::Null, Value::into_static));
+                let value =
+                    step.what.values().next().map(|ir| eval(ir, &reader).map_or(Value::Null, Value::into_static));
                 trace.step("response", &step.origin, || "done".into());
                 writes.push((&step.what, value));
             }
@@ -225,7 +231,12 @@ impl Decided<'_> {
     }
 
     /// `tag`s and the fields of `log`, when the request is over; no line at all where `log none` holds.
-    pub fn record<W: World>(&self, status: StatusCode, headers: &HeaderMap, world: &W) -> Option<Vec<(SmolStr, String)>> {
+    pub fn record<W: World>(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        world: &W,
+    ) -> Option<Vec<(SmolStr, String)>> {
         let outbound = outbound(&self.cx);
         if outbound.log.is_empty() && outbound.tags.is_empty() {
             return Some(Vec::new());

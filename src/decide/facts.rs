@@ -112,7 +112,8 @@ impl<'a, W: World, T: Trace> Facts<'a> for Reader<'a, W, T> {
     fn param(&self, slot: u16) -> Value<'a> {
         let captures = self.cx.captures.as_ref();
         let value = captures.and_then(|c| c.value(usize::from(slot))).unwrap_or(Value::Null);
-        self.trace.read(|| captures.and_then(|c| c.name(usize::from(slot))).unwrap_or("?").to_owned(), || shown(&value));
+        self.trace
+            .read(|| captures.and_then(|c| c.name(usize::from(slot))).unwrap_or("?").to_owned(), || shown(&value));
         value
     }
 
@@ -162,9 +163,7 @@ impl<'a, W: World, T: Trace> Reader<'a, W, T> {
                 None => Value::str(head.path),
                 Some(q) => Value::Str(Cow::Owned(format!("{}?{q}", head.path))),
             },
-            Fact::RouteName => {
-                cx.route.map_or(Value::Null, |(_, r)| Value::Name(NameKind::Route, r.name.clone()))
-            }
+            Fact::RouteName => cx.route.map_or(Value::Null, |(_, r)| Value::Name(NameKind::Route, r.name.clone())),
             Fact::Instance => Value::str(self.world.instance()),
             Fact::Caller => match &cx.caller {
                 None => Value::Null,
@@ -193,7 +192,9 @@ impl<'a, W: World, T: Trace> Reader<'a, W, T> {
             Fact::ResponseHeader(name) => self.response.map_or(Value::Null, |(_, h)| header(h, name)),
             Fact::ErrorKind => cx.failure.as_ref().map_or(Value::Null, |f| Value::str(f.kind.name())),
             Fact::ErrorStatus => cx.failure.as_ref().map_or(Value::Null, |f| Value::Status(f.status)),
-            Fact::ErrorTitle => cx.failure.as_ref().map_or(Value::Null, |f| Value::str(f.title.as_deref().unwrap_or(f.kind.title()))),
+            Fact::ErrorTitle => {
+                cx.failure.as_ref().map_or(Value::Null, |f| Value::str(f.title.as_deref().unwrap_or(f.kind.title())))
+            }
             Fact::ErrorReason => cx.failure.as_ref().and_then(|f| f.reason).map_or(Value::Null, Value::str),
         }
     }

@@ -43,7 +43,10 @@ pub struct Decided<'r> {
 
 /// What happens to a request.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "lives on the stack; a box would cost each forwarded request an allocation")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "lives on the stack; a box would cost each forwarded request an allocation"
+)]
 pub enum Outcome {
     /// It goes to an upstream.
     Forward(Forward),

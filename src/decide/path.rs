@@ -76,8 +76,12 @@ impl std::fmt::Display for PathError {
             PathError::LeavesRoot => "the path's `..` segments leave the root",
             PathError::HiddenDots => "the path has dot segments that readers understand differently",
             PathError::NotAbsolute => "the path does not begin with a slash",
-            PathError::NotAllowed(PathAllow::EncodedSlash) => "the path has an encoded slash, which this api does not allow",
-            PathError::NotAllowed(PathAllow::EmptySegments) => "the path has an empty segment, which this api does not allow",
+            PathError::NotAllowed(PathAllow::EncodedSlash) => {
+                "the path has an encoded slash, which this api does not allow"
+            }
+            PathError::NotAllowed(PathAllow::EmptySegments) => {
+                "the path has an empty segment, which this api does not allow"
+            }
             PathError::NotAllowed(PathAllow::Semicolon) => "the path has a `;`, which this api does not allow",
         })
     }
@@ -289,7 +293,10 @@ fn literal(b: u8, buffer: &mut [u8; 3]) -> &str {
 
 /// A text as one segment of a path: a slash in it, and whatever readers might take for more than text, is encoded.
 pub fn encode_segment(value: &str) -> Cow<'_, str> {
-    let keep = |b: u8| is_unreserved(b) || matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@');
+    let keep = |b: u8| {
+        is_unreserved(b)
+            || matches!(b, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@')
+    };
     if value.bytes().all(keep) {
         return Cow::Borrowed(value);
     }

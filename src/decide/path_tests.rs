@@ -10,7 +10,18 @@ fn shown(raw: &str) -> String {
 
 #[test]
 fn normal_paths_are_borrowed() {
-    for path in ["/", "/a/b", "/a/b/", "/a.b/c..d", "/.well-known/x", "/a%20b", "/a:b@c!$&'()*+,=~_-", "/%2561", "/caf%C3%A9", "*"] {
+    for path in [
+        "/",
+        "/a/b",
+        "/a/b/",
+        "/a.b/c..d",
+        "/.well-known/x",
+        "/a%20b",
+        "/a:b@c!$&'()*+,=~_-",
+        "/%2561",
+        "/caf%C3%A9",
+        "*",
+    ] {
         let normal = normalise(path).unwrap();
         assert!(matches!(normal.path, Cow::Borrowed(p) if p == path), "{path}: {normal:?}");
     }
@@ -105,7 +116,14 @@ fn normalising_twice_changes_nothing() {
 
 #[test]
 fn segments_stay_segments() {
-    for (value, encoded) in [("a", "a"), ("a/b", "a%2Fb"), ("a b?c#d%", "a%20b%3Fc%23d%25"), ("é", "%C3%A9"), ("a;b\\", "a%3Bb%5C"), ("", "")] {
+    for (value, encoded) in [
+        ("a", "a"),
+        ("a/b", "a%2Fb"),
+        ("a b?c#d%", "a%20b%3Fc%23d%25"),
+        ("é", "%C3%A9"),
+        ("a;b\\", "a%3Bb%5C"),
+        ("", ""),
+    ] {
         assert_eq!(encode_segment(value), encoded);
     }
     for bad in [".", "..", "..;x", "../x", "x/..", "a\\..\\b", ".;"] {
@@ -178,7 +196,8 @@ mod readers {
 
     /// The URL standard: backslashes are slashes, tabs and newlines nothing, `%2e` a dot; the fragment is cut off.
     pub fn node(path: &str) -> String {
-        let path: String = path.split('#').next().unwrap_or("").chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
+        let path: String =
+            path.split('#').next().unwrap_or("").chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect();
         let path = path.replace('\\', "/").replace("%2e", ".").replace("%2E", ".");
         unquote(&resolve(&path, false))
     }
@@ -193,30 +212,161 @@ mod readers {
 /// Tricks to reach `/admin` where `/admin/{rest...}` is guarded and everything else is open.
 fn tricks() -> Vec<String> {
     let mut tricks: Vec<String> = [
-        "/admin", "/admin/", "/admin/x", "//admin/x", "///admin", "/./admin/x", "/././admin", "/x/../admin/x", "/x/./../admin", "/x//../admin",
-        "/x/y/../../admin/x", "/../admin/x", "/../../admin", "/admin/../admin/x", "/admin/x/..", "/admin/.", "/admin/./x", "/admin//x",
-        "/%61dmin/x", "/%61%64%6d%69%6e/x", "/%61%64%6D%69%6E", "/adm%69n/", "/a%64min/x", "/admi%6e", "/admi%6E/x",
-        "/%2e/admin/x", "/%2E/admin", "/x/%2e%2e/admin/x", "/x/.%2e/admin/x", "/x/%2e./admin/x", "/x/%2E%2E/admin", "/%2e%2e/admin",
-        "/admin%2fx", "/admin%2Fx", "/admin%2f", "/%2fadmin/x", "/%2Fadmin", "/x%2f..%2fadmin", "/x/..%2fadmin/x", "/x%2f../admin",
-        "/x/%2e%2e%2fadmin/x", "/..%2fadmin", "/.%2fadmin/x", "/x/..%2f..%2fadmin", "/%2e%2fadmin", "/x%2F%2e%2e%2Fadmin",
-        "/admin;/x", "/admin;a=b/x", "/admin;", "/;/admin/x", "/;a/admin", "/x;/../admin/x", "/x/..;/admin/x", "/x/..;a=b/admin", "/..;/admin",
-        "/.;/admin/x", "/x/.;/..;/admin", "/admin/..;/admin/x", "/x/%2e%2e;/admin", "/x/..%3b/admin/x", "/admin%3b/x", "/admin%3Ba=b/x",
-        "/admin;%2f..", "/x;%2f..%2fadmin", "/x/;/../admin", "/x/..;%2fadmin", "/x;y/..;z/admin",
-        "\\admin\\x", "/\\admin", "/admin\\x", "/admin\\", "\\/admin", "/x\\..\\admin", "/x/..\\admin/x", "/x\\../admin", "/.\\admin",
-        "/admin%5cx", "/%5cadmin", "/%5Cadmin/x", "/x%5c..%5cadmin", "/x/..%5cadmin/x", "/x%5C../admin", "/%2e%5cadmin",
-        "/admin%00/x", "/admin%00", "/%00admin", "/%00/admin", "/admin%00.png", "/x%00/../admin", "/admin\0", "/\0admin",
-        "/admin%09", "/ad\tmin/x", "/\tadmin", "/ad\nmin", "/ad\r\nmin/x", "/.\t./admin", "/x/.\t./admin", "/%0aadmin", "/admin%0d%0a", "/%0d/admin",
-        "/admin#/x", "/admin#", "/x/../admin#y", "#/admin", "/#/../admin", "/admin%23", "/admin%3f", "/admin%3F/x",
-        "/%u0061dmin", "/%c1%a1dmin", "/%c0%afadmin", "/x/%c0%ae%c0%ae/admin", "/x/..%c0%afadmin", "/%e0%80%afadmin", "/%c0%2fadmin",
-        "/%", "/%6", "/%%61dmin", "/%6", "/%61dmin%", "/admin%/x", "/%2", "/x/%2e%2/admin", "/admin%2", "/%0xadmin",
-        "/%2561dmin/x", "/x/%252e%252e/admin", "/%252fadmin", "/x/..%252fadmin", "/x%252f..%252fadmin", "/%25%36%31dmin", "/admin%253b",
-        "admin", "admin/x", "./admin", "../admin", "x/../admin", "http:/admin", "é/../admin", "/é/../admin/x", "/x y/../admin",
-        "/{/../admin", "/|/../admin/x", "/x/..\u{2215}admin", "/\u{ff0f}admin", "/x?/../admin",
+        "/admin",
+        "/admin/",
+        "/admin/x",
+        "//admin/x",
+        "///admin",
+        "/./admin/x",
+        "/././admin",
+        "/x/../admin/x",
+        "/x/./../admin",
+        "/x//../admin",
+        "/x/y/../../admin/x",
+        "/../admin/x",
+        "/../../admin",
+        "/admin/../admin/x",
+        "/admin/x/..",
+        "/admin/.",
+        "/admin/./x",
+        "/admin//x",
+        "/%61dmin/x",
+        "/%61%64%6d%69%6e/x",
+        "/%61%64%6D%69%6E",
+        "/adm%69n/",
+        "/a%64min/x",
+        "/admi%6e",
+        "/admi%6E/x",
+        "/%2e/admin/x",
+        "/%2E/admin",
+        "/x/%2e%2e/admin/x",
+        "/x/.%2e/admin/x",
+        "/x/%2e./admin/x",
+        "/x/%2E%2E/admin",
+        "/%2e%2e/admin",
+        "/admin%2fx",
+        "/admin%2Fx",
+        "/admin%2f",
+        "/%2fadmin/x",
+        "/%2Fadmin",
+        "/x%2f..%2fadmin",
+        "/x/..%2fadmin/x",
+        "/x%2f../admin",
+        "/x/%2e%2e%2fadmin/x",
+        "/..%2fadmin",
+        "/.%2fadmin/x",
+        "/x/..%2f..%2fadmin",
+        "/%2e%2fadmin",
+        "/x%2F%2e%2e%2Fadmin",
+        "/admin;/x",
+        "/admin;a=b/x",
+        "/admin;",
+        "/;/admin/x",
+        "/;a/admin",
+        "/x;/../admin/x",
+        "/x/..;/admin/x",
+        "/x/..;a=b/admin",
+        "/..;/admin",
+        "/.;/admin/x",
+        "/x/.;/..;/admin",
+        "/admin/..;/admin/x",
+        "/x/%2e%2e;/admin",
+        "/x/..%3b/admin/x",
+        "/admin%3b/x",
+        "/admin%3Ba=b/x",
+        "/admin;%2f..",
+        "/x;%2f..%2fadmin",
+        "/x/;/../admin",
+        "/x/..;%2fadmin",
+        "/x;y/..;z/admin",
+        "\\admin\\x",
+        "/\\admin",
+        "/admin\\x",
+        "/admin\\",
+        "\\/admin",
+        "/x\\..\\admin",
+        "/x/..\\admin/x",
+        "/x\\../admin",
+        "/.\\admin",
+        "/admin%5cx",
+        "/%5cadmin",
+        "/%5Cadmin/x",
+        "/x%5c..%5cadmin",
+        "/x/..%5cadmin/x",
+        "/x%5C../admin",
+        "/%2e%5cadmin",
+        "/admin%00/x",
+        "/admin%00",
+        "/%00admin",
+        "/%00/admin",
+        "/admin%00.png",
+        "/x%00/../admin",
+        "/admin\0",
+        "/\0admin",
+        "/admin%09",
+        "/ad\tmin/x",
+        "/\tadmin",
+        "/ad\nmin",
+        "/ad\r\nmin/x",
+        "/.\t./admin",
+        "/x/.\t./admin",
+        "/%0aadmin",
+        "/admin%0d%0a",
+        "/%0d/admin",
+        "/admin#/x",
+        "/admin#",
+        "/x/../admin#y",
+        "#/admin",
+        "/#/../admin",
+        "/admin%23",
+        "/admin%3f",
+        "/admin%3F/x",
+        "/%u0061dmin",
+        "/%c1%a1dmin",
+        "/%c0%afadmin",
+        "/x/%c0%ae%c0%ae/admin",
+        "/x/..%c0%afadmin",
+        "/%e0%80%afadmin",
+        "/%c0%2fadmin",
+        "/%",
+        "/%6",
+        "/%%61dmin",
+        "/%6",
+        "/%61dmin%",
+        "/admin%/x",
+        "/%2",
+        "/x/%2e%2/admin",
+        "/admin%2",
+        "/%0xadmin",
+        "/%2561dmin/x",
+        "/x/%252e%252e/admin",
+        "/%252fadmin",
+        "/x/..%252fadmin",
+        "/x%252f..%252fadmin",
+        "/%25%36%31dmin",
+        "/admin%253b",
+        "admin",
+        "admin/x",
+        "./admin",
+        "../admin",
+        "x/../admin",
+        "http:/admin",
+        "é/../admin",
+        "/é/../admin/x",
+        "/x y/../admin",
+        "/{/../admin",
+        "/|/../admin/x",
+        "/x/..\u{2215}admin",
+        "/\u{ff0f}admin",
+        "/x?/../admin",
     ]
     .map(str::to_owned)
     .to_vec();
     // Tricks upon tricks.
-    let (before, after) = (["/.", "/%2e", "/x/..", "/x/%2e%2E", "/", "/;", "/%2f.", "/x/..;"], ["/", "/.", "//x", "%2f", ";/x", "/..;/admin", "%5c", "/%2e%2e/admin"]);
+    let (before, after) = (
+        ["/.", "/%2e", "/x/..", "/x/%2e%2E", "/", "/;", "/%2f.", "/x/..;"],
+        ["/", "/.", "//x", "%2f", ";/x", "/..;/admin", "%5c", "/%2e%2e/admin"],
+    );
     tricks.extend(before.iter().flat_map(|b| after.iter().map(move |a| format!("{b}/%61dmin{a}"))));
     tricks
 }
@@ -242,10 +392,18 @@ fn no_trick_reaches_the_unguarded_route() {
             RouteOutcome::Found { route: 0, .. } => guarded += 1,
             RouteOutcome::BadPath(_) => refused += 1,
             RouteOutcome::Found { .. } => {
-                for (name, read) in [("nginx", readers::nginx as fn(&str) -> String), ("tomcat", readers::tomcat), ("node", readers::node), ("python", readers::python)] {
+                for (name, read) in [
+                    ("nginx", readers::nginx as fn(&str) -> String),
+                    ("tomcat", readers::tomcat),
+                    ("node", readers::node),
+                    ("python", readers::python),
+                ] {
                     // A reader before the gateway sees what came, one behind it what is sent on.
                     for seen in [read(raw), read(path.as_str())] {
-                        assert!(seen != "/admin" && !seen.starts_with("/admin/"), "{raw:?} is open here and {seen} for {name}");
+                        assert!(
+                            seen != "/admin" && !seen.starts_with("/admin/"),
+                            "{raw:?} is open here and {seen} for {name}"
+                        );
                     }
                 }
             }

@@ -136,7 +136,9 @@ pub fn route<'r, T: RouteTrace>(
             }
             return ControlFlow::Continue(());
         }
-        if T::ON && let Some(misfit) = candidate.misfit(&path) {
+        if T::ON
+            && let Some(misfit) = candidate.misfit(&path)
+        {
             // Where the text around a parameter is missing, the pattern itself does not fit: it was no candidate.
             if let Misfit::Type { name, ty, value } = misfit {
                 trace.candidate(route.id, Verdict::PassedOver(Reason::Type { name, ty, value }));
@@ -145,7 +147,10 @@ pub fn route<'r, T: RouteTrace>(
         }
         if !candidate.serves(head.method) {
             if T::ON {
-                trace.candidate(route.id, Verdict::PassedOver(Reason::Method { asked: head.method, served: &route.key.methods }));
+                trace.candidate(
+                    route.id,
+                    Verdict::PassedOver(Reason::Method { asked: head.method, served: &route.key.methods }),
+                );
             }
             return ControlFlow::Continue(());
         }
@@ -263,11 +268,11 @@ impl Allowed {
         if !self.any && self.methods.is_empty() {
             return None;
         }
-        let standard = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        let standard =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
         let get = self.methods.contains(&Method::GET);
-        let listed = |m: &Method| {
-            self.any || self.methods.contains(m) || (*m == Method::HEAD && get) || *m == Method::OPTIONS
-        };
+        let listed =
+            |m: &Method| self.any || self.methods.contains(m) || (*m == Method::HEAD && get) || *m == Method::OPTIONS;
         let others = self.methods.iter().filter(|m| !standard.contains(m));
         let all: Vec<_> = standard.iter().filter(|m| listed(m)).chain(others).map(Method::as_str).collect();
         Some(all.join(", "))

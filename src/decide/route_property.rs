@@ -29,8 +29,17 @@ fn segment_rank(segment: &Segment) -> (u8, (isize, isize, u8)) {
         Segment::Literal(_) => (0, (0, 0, 0)),
         Segment::Rest(_) => (4, (0, 0, 0)),
         Segment::Param { ty, prefix, suffix, .. } => {
-            let class = if !(prefix.is_empty() && suffix.is_empty()) { 1 } else if matches!(ty, ParamType::String) { 3 } else { 2 };
-            let ty = ["Date", "Uuid", "Uint", "Int", "Matches", "String"].iter().position(|n| format!("{ty:?}").starts_with(n)).unwrap();
+            let class = if !(prefix.is_empty() && suffix.is_empty()) {
+                1
+            } else if matches!(ty, ParamType::String) {
+                3
+            } else {
+                2
+            };
+            let ty = ["Date", "Uuid", "Uint", "Int", "Matches", "String"]
+                .iter()
+                .position(|n| format!("{ty:?}").starts_with(n))
+                .unwrap();
             (class, (-((prefix.len() + suffix.len()) as isize), -(prefix.len() as isize), ty as u8))
         }
     }
@@ -56,7 +65,10 @@ fn path_fit(key: &RouteKey, path: &str) -> Option<(bool, bool)> {
             Segment::Literal(text) if text == part => {}
             Segment::Literal(_) | Segment::Rest(_) => return None,
             Segment::Param { ty, prefix, suffix, .. } => {
-                if part.len() <= prefix.len() + suffix.len() || !part.starts_with(prefix.as_str()) || !part.ends_with(suffix.as_str()) {
+                if part.len() <= prefix.len() + suffix.len()
+                    || !part.starts_with(prefix.as_str())
+                    || !part.ends_with(suffix.as_str())
+                {
                     return None;
                 }
                 let value = &part[prefix.len()..part.len() - suffix.len()];
@@ -79,10 +91,16 @@ fn reference(keys: &[RouteKey], request: &str, holds: bool) -> String {
     let (host, path) = url.split_at(url.find('/').unwrap());
     let method: Method = method.parse().unwrap();
     // 1. The host.
-    let decides = keys.iter().flat_map(|k| &k.hosts).filter_map(|p| Some((host_fit(&p.head, &p.suffix, host)?, p))).min_by_key(|(fit, _)| *fit);
+    let decides = keys
+        .iter()
+        .flat_map(|k| &k.hosts)
+        .filter_map(|p| Some((host_fit(&p.head, &p.suffix, host)?, p)))
+        .min_by_key(|(fit, _)| *fit);
     let own = |k: &RouteKey| {
         decides.as_ref().is_some_and(|(_, d)| {
-            k.hosts.iter().any(|p| p.suffix == d.suffix && std::mem::discriminant(&p.head) == std::mem::discriminant(&d.head))
+            k.hosts
+                .iter()
+                .any(|p| p.suffix == d.suffix && std::mem::discriminant(&p.head) == std::mem::discriminant(&d.head))
         })
     };
     let candidates = |path: &str| {
@@ -93,7 +111,16 @@ fn reference(keys: &[RouteKey], request: &str, holds: bool) -> String {
             .filter_map(|(at, k)| {
                 let (types, other) = path_fit(k, path)?;
                 let (classes, narrow): (Vec<_>, Vec<_>) = k.pattern.segments.iter().map(segment_rank).unzip();
-                let rank = (k.hosts.is_empty(), classes, narrow, other, k.methods.is_any(), !k.has_when, !k.methods.names(&Method::HEAD), k.order);
+                let rank = (
+                    k.hosts.is_empty(),
+                    classes,
+                    narrow,
+                    other,
+                    k.methods.is_any(),
+                    !k.has_when,
+                    !k.methods.names(&Method::HEAD),
+                    k.order,
+                );
                 Some((rank, at, types))
             })
             .collect();
@@ -101,8 +128,16 @@ fn reference(keys: &[RouteKey], request: &str, holds: bool) -> String {
         list.into_iter().map(|(_, at, types)| (at, types)).collect::<Vec<_>>()
     };
     let flags = if path.contains("//") { 1 } else { 0 } + if path.contains(';') { 2 } else { 0 };
-    let allows = |k: &RouteKey, flag| flags & flag == 0 || k.allow.contains(if flag == 1 { crate::model::ast::PathAllow::EmptySegments } else { crate::model::ast::PathAllow::Semicolon });
-    let answers = |(at, types): &(usize, bool)| *types && keys[*at].methods.serves(&method) && (!keys[*at].has_when || holds);
+    let allows = |k: &RouteKey, flag| {
+        flags & flag == 0
+            || k.allow.contains(if flag == 1 {
+                crate::model::ast::PathAllow::EmptySegments
+            } else {
+                crate::model::ast::PathAllow::Semicolon
+            })
+    };
+    let answers =
+        |(at, types): &(usize, bool)| *types && keys[*at].methods.serves(&method) && (!keys[*at].has_when || holds);
     let list = candidates(path);
     if let Some((at, _)) = list.iter().find(|c| answers(c)) {
         return match (allows(&keys[*at], 1), allows(&keys[*at], 2)) {
@@ -118,7 +153,10 @@ fn reference(keys: &[RouteKey], request: &str, holds: bool) -> String {
     }
     if path != "/" {
         let other = path.strip_suffix('/').map_or_else(|| format!("{path}/"), str::to_owned);
-        let redirects = |at: usize| keys[at].trailing_slash == TrailingSlash::Redirect && !matches!(keys[at].pattern.segments.last(), Some(Segment::Rest(_)));
+        let redirects = |at: usize| {
+            keys[at].trailing_slash == TrailingSlash::Redirect
+                && !matches!(keys[at].pattern.segments.last(), Some(Segment::Rest(_)))
+        };
         if candidates(&other).iter().any(|c| redirects(c.0) && answers(c)) {
             return format!("308 {other}");
         }
@@ -146,12 +184,24 @@ fn route_line() -> impl Strategy<Value = String> {
     let hosts = prop::sample::select(vec!["", "", "", "h.x", "*.x", "{t}.x", "*.h.x", "h.x,k.x", "*.x,h.x"]);
     let methods = prop::sample::select(vec!["GET", "POST", "GET,POST", "ANY", "HEAD", "PURGE", "OPTIONS"]);
     let end = prop::sample::select(vec!["", "", "/", "/{rest...}"]);
-    let flags = prop::sample::select(vec!["", "", "", " when", " redirect", " ignore", " allow=semicolon", " allow=empty-segments when", " ignore when"]);
-    (methods, hosts, prop::collection::vec(segment(), 0..4), end, flags).prop_map(|(methods, host, segments, end, flags)| {
-        let path: String = segments.iter().map(|s| format!("/{s}")).collect();
-        let end = if path.is_empty() && end.is_empty() { "/" } else { end };
-        format!("{methods} {host}{path}{end}{flags}")
-    })
+    let flags = prop::sample::select(vec![
+        "",
+        "",
+        "",
+        " when",
+        " redirect",
+        " ignore",
+        " allow=semicolon",
+        " allow=empty-segments when",
+        " ignore when",
+    ]);
+    (methods, hosts, prop::collection::vec(segment(), 0..4), end, flags).prop_map(
+        |(methods, host, segments, end, flags)| {
+            let path: String = segments.iter().map(|s| format!("/{s}")).collect();
+            let end = if path.is_empty() && end.is_empty() { "/" } else { end };
+            format!("{methods} {host}{path}{end}{flags}")
+        },
+    )
 }
 
 fn request() -> impl Strategy<Value = String> {

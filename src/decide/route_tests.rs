@@ -55,7 +55,11 @@ fn check(routes: &[&str], requests: &[(&str, &str)]) {
             None => (*request, false),
         };
         assert_eq!(outcome(&router, request, holds, &mut ()), *expected, "{request} among {routes:#?}");
-        assert_eq!(outcome(&router, request, holds, &mut Heard::default()), *expected, "{request}: a trace changes nothing");
+        assert_eq!(
+            outcome(&router, request, holds, &mut Heard::default()),
+            *expected,
+            "{request}: a trace changes nothing"
+        );
     }
 }
 
@@ -108,12 +112,23 @@ fn the_end_goes_before_an_empty_rest() {
         &["GET /a/{rest...}", "GET /a", "GET /a/"],
         &[("GET x/a", "1"), ("GET x/a/", "2"), ("GET x/a/b", "0 rest=b"), ("GET x/ab", "404")],
     );
-    check(&["GET /admin/{rest...}"], &[("GET x/admin", "0 rest="), ("GET x/admin/", "0 rest="), ("GET x/administrator", "404")]);
+    check(
+        &["GET /admin/{rest...}"],
+        &[("GET x/admin", "0 rest="), ("GET x/admin/", "0 rest="), ("GET x/administrator", "404")],
+    );
 }
 
 #[test]
 fn narrower_parameters_go_first() {
-    let routes = ["GET /{a: int}", "GET /{b: uint}", "GET /{c: [0-9]+}", "GET /r{d}", "GET /re{e}", "GET /re{f: int}", "GET /{g}.csv"];
+    let routes = [
+        "GET /{a: int}",
+        "GET /{b: uint}",
+        "GET /{c: [0-9]+}",
+        "GET /r{d}",
+        "GET /re{e}",
+        "GET /re{f: int}",
+        "GET /{g}.csv",
+    ];
     check(
         &routes,
         &[
@@ -163,7 +178,14 @@ fn with_when_before_without_and_several_as_written() {
 
 #[test]
 fn a_when_that_does_not_hold_is_no_405() {
-    check(&["GET /a when", "POST /a"], &[("GET x/a", "404"), ("DELETE x/a", "405 GET, HEAD, POST, OPTIONS"), ("OPTIONS x/a", "204 GET, HEAD, POST, OPTIONS")]);
+    check(
+        &["GET /a when", "POST /a"],
+        &[
+            ("GET x/a", "404"),
+            ("DELETE x/a", "405 GET, HEAD, POST, OPTIONS"),
+            ("OPTIONS x/a", "204 GET, HEAD, POST, OPTIONS"),
+        ],
+    );
 }
 
 #[test]
@@ -196,7 +218,10 @@ fn the_most_specific_host_decides_alone() {
 
 #[test]
 fn a_path_with_no_method_is_405_across_the_hosts_routes_and_those_without() {
-    check(&["GET h/a", "POST /a"], &[("DELETE h/a", "405 GET, HEAD, POST, OPTIONS"), ("DELETE other/a", "405 POST, OPTIONS"), ("GET h/b", "404")]);
+    check(
+        &["GET h/a", "POST /a"],
+        &[("DELETE h/a", "405 GET, HEAD, POST, OPTIONS"), ("DELETE other/a", "405 POST, OPTIONS"), ("GET h/b", "404")],
+    );
     check(&["GET /{id: int}"], &[("POST x/1", "405 GET, HEAD, OPTIONS"), ("POST x/a", "404")]);
 }
 
@@ -220,7 +245,10 @@ fn slashes_at_the_end_differ_unless_the_api_says_otherwise() {
             ("DELETE x/a", "405 GET, HEAD, POST, OPTIONS"),
         ],
     );
-    check(&["GET /a ignore", "GET /b/ ignore", "GET /{x}/ ignore"], &[("GET x/a/", "0"), ("GET x/b", "1"), ("GET x/c", "2 x=c")]);
+    check(
+        &["GET /a ignore", "GET /b/ ignore", "GET /{x}/ ignore"],
+        &[("GET x/a/", "0"), ("GET x/b", "1"), ("GET x/c", "2 x=c")],
+    );
     // The declared form goes before the other one.
     check(&["GET /a ignore", "GET /a/"], &[("GET x/a/", "1"), ("GET x/a", "0")]);
     // Redirecting happens only where nothing fits.
@@ -245,7 +273,10 @@ fn the_first_that_fits_decides_about_odd_paths() {
     );
     check(&["GET /{id}"], &[("GET x/a%2Fb", "400 NotAllowed(EncodedSlash)")]);
     check(&["GET /{id} allow=encoded-slash"], &[("GET x/a%2fb", "0 id=a/b"), ("GET x/..%2fb", "400 HiddenDots")]);
-    check(&["GET /a/{rest...} allow=empty-segments"], &[("GET x/a//b", "0 rest=/b"), ("GET x//a", "400 NotAllowed(EmptySegments)")]);
+    check(
+        &["GET /a/{rest...} allow=empty-segments"],
+        &[("GET x/a//b", "0 rest=/b"), ("GET x//a", "400 NotAllowed(EmptySegments)")],
+    );
     // No parameter takes an empty segment.
     check(&["GET /a/{x}/b allow=empty-segments"], &[("GET x/a//b", "400 NotAllowed(EmptySegments)")]);
 }
@@ -284,7 +315,15 @@ fn when_sees_the_parameters_and_is_asked_once() {
     let path = normalise("/7").unwrap();
     let head = RouteHead { method: &Method::GET, host: "x", path: &path, query: None };
     let mut seen = Vec::new();
-    let outcome = route(&router, &head, |route, c| { seen.push((route, c.get(0).unwrap().into_owned())); false }, &mut ());
+    let outcome = route(
+        &router,
+        &head,
+        |route, c| {
+            seen.push((route, c.get(0).unwrap().into_owned()));
+            false
+        },
+        &mut (),
+    );
     assert!(matches!(outcome, RouteOutcome::NotFound));
     assert_eq!(seen, [(0, "7".to_owned()), (1, "7".to_owned())]);
 }
@@ -299,7 +338,14 @@ fn many_parameters_and_long_paths() {
 
 #[test]
 fn the_nearest_routes_say_what_they_would_have_needed() {
-    let routes = ["GET /orders", "GET /orders/{id: int}", "POST /orders/{id}/items", "GET api.example/users", "GET /x/{rest...}", "GET /d/ "];
+    let routes = [
+        "GET /orders",
+        "GET /orders/{id: int}",
+        "POST /orders/{id}/items",
+        "GET api.example/users",
+        "GET /x/{rest...}",
+        "GET /d/ ",
+    ];
     let router = router(&routes);
     let near = |method: Method, host: &str, path: &str| -> Vec<String> {
         nearest(&router, host, &method, path).into_iter().map(|n| format!("{} {}", n.route, n.reason)).collect()

@@ -9,7 +9,9 @@ use super::world::{Trace, World};
 use super::{Decided, Outcome};
 use crate::model::eval::eval;
 use crate::model::ir::Ir;
-use crate::plan::{self, Balance, PathPart, PathTemplate, RetryParts, Route, Target, TimeoutParts, UpstreamId, defaults};
+use crate::plan::{
+    self, Balance, PathPart, PathTemplate, RetryParts, Route, Target, TimeoutParts, UpstreamId, defaults,
+};
 use crate::policy::limit::Check;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
@@ -55,7 +57,9 @@ pub(super) async fn choose<'r, W: World, T: Trace>(
         match target {
             Target::Choice { condition, then, otherwise, origin } => {
                 let chosen = eval(condition, &reader).is_ok_and(|v| v.is_true());
-                trace.step("target", origin, || format!("the condition {}", if chosen { "holds" } else { "does not hold" }));
+                trace.step("target", origin, || {
+                    format!("the condition {}", if chosen { "holds" } else { "does not hold" })
+                });
                 target = if chosen { then } else { otherwise };
             }
             Target::Respond(r) => {
@@ -189,7 +193,11 @@ fn hash_key<W: World, T: Trace>(parts: &[Ir], reader: &Reader<'_, W, T>) -> u64 
 }
 
 /// `at PATH`.
-fn rewrite<'a, W: World, T: Trace>(forward: &mut Forward, at: &'a PathTemplate, reader: &Reader<'a, W, T>) -> Result<(), Refused> {
+fn rewrite<'a, W: World, T: Trace>(
+    forward: &mut Forward,
+    at: &'a PathTemplate,
+    reader: &Reader<'a, W, T>,
+) -> Result<(), Refused> {
     let bad = |what: String| Refused::new(FailureKind::BadRequest, what);
     let mut out = String::with_capacity(64);
     for part in &at.path {
@@ -235,7 +243,11 @@ fn rewrite<'a, W: World, T: Trace>(forward: &mut Forward, at: &'a PathTemplate, 
     Ok(())
 }
 
-fn edit<'a, W: World, T: Trace>(forward: &mut Forward, edit: &'a plan::Edit, reader: &Reader<'a, W, T>) -> Result<(), Refused> {
+fn edit<'a, W: World, T: Trace>(
+    forward: &mut Forward,
+    edit: &'a plan::Edit,
+    reader: &Reader<'a, W, T>,
+) -> Result<(), Refused> {
     use plan::Edit;
     let fail = |e: crate::model::eval::EvalError| Refused::new(FailureKind::Internal, e.to_string());
     let text = |ir: &'a Ir| eval(ir, reader).map(|v| v.into_text().map(|t| t.into_owned())).map_err(fail);
@@ -255,7 +267,8 @@ fn edit<'a, W: World, T: Trace>(forward: &mut Forward, edit: &'a plan::Edit, rea
         },
         Edit::SetPath(v) => {
             let path = text(v)?.unwrap_or_default();
-            let normal = normalise(&path).map_err(|e| Refused::new(FailureKind::BadRequest, format!("`set path`: {e}")))?;
+            let normal =
+                normalise(&path).map_err(|e| Refused::new(FailureKind::BadRequest, format!("`set path`: {e}")))?;
             forward.path = Some(normal.into_cow().into_owned());
         }
         Edit::SetStatus(_) => {}
@@ -263,7 +276,13 @@ fn edit<'a, W: World, T: Trace>(forward: &mut Forward, edit: &'a plan::Edit, rea
     Ok(())
 }
 
-fn set_query<W: World, T: Trace>(forward: &mut Forward, reader: &Reader<'_, W, T>, name: &str, value: Option<&str>, replace: bool) {
+fn set_query<W: World, T: Trace>(
+    forward: &mut Forward,
+    reader: &Reader<'_, W, T>,
+    name: &str,
+    value: Option<&str>,
+    replace: bool,
+) {
     let now = match &forward.query {
         Some(q) => q.clone().unwrap_or_default(),
         None => reader.cx.head.query.unwrap_or_default().to_owned(),
@@ -316,7 +335,9 @@ async fn upstream_limits<W: World, T: Trace>(
         let check = [Check { limit, key: &key, kind, report_only: step.report_only }];
         let mut verdict = world.take(&check).await;
         decided.holds.append(&mut verdict.holds);
-        trace.step("target", &step.origin, || if verdict.refused.is_some() { "refuses".into() } else { "lets it through".into() });
+        trace.step("target", &step.origin, || {
+            if verdict.refused.is_some() { "refuses".into() } else { "lets it through".into() }
+        });
         if verdict.refused.is_some() {
             return Err(Refused::new(FailureKind::Overloaded, format!("{} of `{}`", step.origin.text, upstream.name)));
         }

@@ -1,9 +1,9 @@
 //! What a decision needs of the world around it, and who may watch it being made.
 
+use super::route::Verdict;
 use crate::model::table::TableData;
 use crate::plan::{AuthId, Origin, TableId};
 use crate::policy::auth::{Caller, Failure};
-use super::route::Verdict;
 use crate::policy::limit::{self, Check};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -77,4 +77,3 @@ impl Trace for () {
     fn step(&self, _: &'static str, _: &Origin, _: impl FnOnce() -> String) {}
     fn candidate(&self, _: u32, _: Verdict<'_>) {}
 }
-

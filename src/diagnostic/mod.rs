@@ -153,7 +153,9 @@ impl Diagnostics {
 
     /// Everything, in source order, each once. Of words that could not be read nothing more is said.
     pub fn into_sorted(mut self) -> Vec<Diagnostic> {
-        self.list.sort_by(|a, b| a.span.cmp(&b.span).then_with(|| a.code.cmp(&b.code)).then_with(|| a.message.cmp(&b.message)));
+        self.list.sort_by(|a, b| {
+            a.span.cmp(&b.span).then_with(|| a.code.cmp(&b.code)).then_with(|| a.message.cmp(&b.message))
+        });
         let unread = |code: Code| code.name().starts_with("E01") || code.name().starts_with("E02");
         self.list.dedup_by(|b, a| a.span == b.span && (a.code == b.code || unread(a.code)));
         self.list

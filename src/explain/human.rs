@@ -61,7 +61,8 @@ fn candidates(out: &mut Page, e: &Explanation) {
     if !e.nearest.is_empty() {
         out.heading("The nearest routes, and what each would have needed");
         for n in &e.nearest {
-            let name = if n.route.ends_with(&n.pattern) { n.route.clone() } else { format!("{} ({})", n.route, n.pattern) };
+            let name =
+                if n.route.ends_with(&n.pattern) { n.route.clone() } else { format!("{} ({})", n.route, n.pattern) };
             out.line(&format!("  {name}  {}:{}", n.file, n.line));
             out.line(&format!("      {}", n.reason));
         }

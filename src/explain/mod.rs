@@ -328,7 +328,9 @@ fn as_caller(plan: &Plan, said: Option<&(SmolStr, Json)>) -> Result<Option<(Auth
     for (claim, ty, _) in &auth.claims {
         let given = json.get(claim.as_str()).unwrap_or(&Json::Null);
         let value = claims::typed(ty, given).ok_or_else(|| {
-            format!("--as {name}: the claim `{claim}` must be {ty}, and is {given}; give it as {name}:{{\"{claim}\": …}}")
+            format!(
+                "--as {name}: the claim `{claim}` must be {ty}, and is {given}; give it as {name}:{{\"{claim}\": …}}"
+            )
         })?;
         values.push(value);
     }

@@ -40,7 +40,9 @@ impl Files for DiskFiles {
                     let pattern = Pattern::new(name).map_err(|error| error.msg.to_owned())?;
                     for folder in open {
                         let entries = entries(&folder)?;
-                        found.extend(entries.into_iter().filter(|path| matches(&pattern, path) && (last || path.is_dir())));
+                        found.extend(
+                            entries.into_iter().filter(|path| matches(&pattern, path) && (last || path.is_dir())),
+                        );
                     }
                 }
             }

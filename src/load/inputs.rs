@@ -21,10 +21,12 @@ pub struct Given {
 /// # Errors
 /// A sentence that names the file, where it cannot be read or is not TOML.
 pub fn given(file: Option<&Path>) -> Result<Vec<Given>, String> {
-    let mut all = from_environment(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))));
+    let mut all =
+        from_environment(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))));
     if let Some(path) = file {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("cannot read `{name}`: {}", reason(&error)))?;
         all.extend(from_toml(&name, &text)?);
     }
     Ok(all)

@@ -188,13 +188,19 @@ fn jwt_keys(auth: &Auth, claims: Vec<ClaimSpec>, before: Option<&Verifier>) -> R
     Ok((made_from, Keys::Jwt(Arc::new(verifier))))
 }
 
-fn api_keys(auth: &Auth, claims: &[ClaimSpec], keys: &ApiKeys, before: Option<&Verifier>) -> Result<(u64, Keys), String> {
+fn api_keys(
+    auth: &Auth,
+    claims: &[ClaimSpec],
+    keys: &ApiKeys,
+    before: Option<&Verifier>,
+) -> Result<(u64, Keys), String> {
     let _ = before;
     let first = |problems: Vec<api_key::KeyProblem>| problems.first().map_or_else(String::new, ToString::to_string);
     let keys = match keys {
         ApiKeys::File(path) => {
             let text = read_key_file(path)?;
-            api_key::Keys::from_file(&auth.name, claims, &text).map_err(|p| format!("`{}`: {}", path.display(), first(p)))?
+            api_key::Keys::from_file(&auth.name, claims, &text)
+                .map_err(|p| format!("`{}`: {}", path.display(), first(p)))?
         }
         ApiKeys::Named(named) => {
             let given = named.iter().filter_map(|(name, secret)| Some((name.clone(), secret.clone()?)));

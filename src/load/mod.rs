@@ -15,8 +15,8 @@ pub use disk::DiskFiles;
 pub use memory::MemoryFiles;
 pub use roots::roots;
 
-use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::check::{self, Inputs};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::plan::Plan;
 use crate::source::{Files, Sources, Span};
 
@@ -88,7 +88,9 @@ impl Checked {
         let mut ids = Vec::new();
         for (_, file) in other.sources.iter() {
             let known = self.sources.iter().find(|(_, f)| f.path.is_some() && f.path == file.path).map(|(id, _)| id);
-            ids.push(known.unwrap_or_else(|| self.sources.add(file.name.clone(), file.path.as_deref(), file.text.clone())));
+            ids.push(
+                known.unwrap_or_else(|| self.sources.add(file.name.clone(), file.path.as_deref(), file.text.clone())),
+            );
         }
         let mut all = Diagnostics::default();
         for diagnostic in self.diagnostics.drain(..) {

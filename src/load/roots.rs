@@ -14,10 +14,12 @@ use crate::source::Files;
 pub fn roots(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let mut paths = Vec::new();
     programs_below(folder, &mut paths)?;
-    let ids: HashMap<PathBuf, usize> = paths.iter().enumerate().map(|(i, path)| (DiskFiles.identity(path), i)).collect();
+    let ids: HashMap<PathBuf, usize> =
+        paths.iter().enumerate().map(|(i, path)| (DiskFiles.identity(path), i)).collect();
     let mut imported_by = Vec::new();
     for path in &paths {
-        let bytes = std::fs::read(path).map_err(|error| format!("cannot read `{}`: {}", path.display(), reason(&error)))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| format!("cannot read `{}`: {}", path.display(), reason(&error)))?;
         let mut targets = Vec::new();
         for pattern in imports::of(&String::from_utf8_lossy(&bytes)) {
             let pattern = path.parent().unwrap_or(Path::new("")).join(pattern);

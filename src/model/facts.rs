@@ -249,9 +249,23 @@ fn union(words: &[&str]) -> Type {
 
 /// The kinds of failure (language.md, section 10).
 pub const ERROR_KINDS: [&str; 17] = [
-    "bad-request", "unauthenticated", "forbidden", "no-route", "method-not-allowed", "body-too-large",
-    "unsupported-type", "invalid", "limited", "upstream-connect", "upstream-reset", "compose-part",
-    "upstream-unhealthy", "overloaded", "keys-unavailable", "upstream-timeout", "internal",
+    "bad-request",
+    "unauthenticated",
+    "forbidden",
+    "no-route",
+    "method-not-allowed",
+    "body-too-large",
+    "unsupported-type",
+    "invalid",
+    "limited",
+    "upstream-connect",
+    "upstream-reset",
+    "compose-part",
+    "upstream-unhealthy",
+    "overloaded",
+    "keys-unavailable",
+    "upstream-timeout",
+    "internal",
 ];
 
 macro_rules! row {
@@ -267,47 +281,303 @@ macro_rules! row {
 
 /// Every fact of a request. `caller.NAME` for declared claims comes on top, from the auths of the route.
 pub const FACTS: &[FactRow] = &[
-    row!("method", || Type::Method, Request, HEAD, Make::Plain(|| Fact::Method), "The request's method.", "method in [GET, HEAD]"),
-    row!("scheme", || union(&["http", "https"]), Request, HEAD, Make::Plain(|| Fact::Scheme), "The scheme that the client used.", "scheme == \"https\""),
-    row!("host", text, Request, HEAD, Make::Plain(|| Fact::Host), "The host that the client asked for, in lower case, without its port.", "host ends-with \".example.com\""),
-    row!("path", text, Request, HEAD, Make::Plain(|| Fact::Path), "The path, normalised.", "path starts-with \"/admin\""),
-    row!("query.", maybe_text, Request, HEAD, Make::Named(Fact::Query), "The first value of a query parameter, decoded.", "query.page ?? \"1\""),
-    row!("header.", maybe_text, Request, HEAD, Make::Field(Fact::Header), "The first request header of this name.", "header.x-beta == \"1\""),
+    row!(
+        "method",
+        || Type::Method,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::Method),
+        "The request's method.",
+        "method in [GET, HEAD]"
+    ),
+    row!(
+        "scheme",
+        || union(&["http", "https"]),
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::Scheme),
+        "The scheme that the client used.",
+        "scheme == \"https\""
+    ),
+    row!(
+        "host",
+        text,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::Host),
+        "The host that the client asked for, in lower case, without its port.",
+        "host ends-with \".example.com\""
+    ),
+    row!(
+        "path",
+        text,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::Path),
+        "The path, normalised.",
+        "path starts-with \"/admin\""
+    ),
+    row!(
+        "query.",
+        maybe_text,
+        Request,
+        HEAD,
+        Make::Named(Fact::Query),
+        "The first value of a query parameter, decoded.",
+        "query.page ?? \"1\""
+    ),
+    row!(
+        "header.",
+        maybe_text,
+        Request,
+        HEAD,
+        Make::Field(Fact::Header),
+        "The first request header of this name.",
+        "header.x-beta == \"1\""
+    ),
     row!("cookie.", maybe_text, Request, HEAD, Make::Named(Fact::Cookie), "A cookie.", "cookie.theme ?? \"light\""),
-    row!("body", || Type::Json, Body, BODY, Make::Plain(|| Fact::Body), "The request body as JSON; reading it buffers it up to `body max`.", "body.sku == \"a1\""),
-    row!("client.ip", || Type::Ip, Client, CLIENT, Make::Plain(|| Fact::ClientIp), "The client's address, behind trusted proxies.", "client.ip in 10.0.0.0/8"),
+    row!(
+        "body",
+        || Type::Json,
+        Body,
+        BODY,
+        Make::Plain(|| Fact::Body),
+        "The request body as JSON; reading it buffers it up to `body max`.",
+        "body.sku == \"a1\""
+    ),
+    row!(
+        "client.ip",
+        || Type::Ip,
+        Client,
+        CLIENT,
+        Make::Plain(|| Fact::ClientIp),
+        "The client's address, behind trusted proxies.",
+        "client.ip in 10.0.0.0/8"
+    ),
     row!(later "client.certificate", maybe_text, Client, CLIENT, Make::Plain(|| Fact::ClientCertificate), "The subject of the client's certificate.", "client.certificate != null"),
-    row!("request.id", text, Request, HEAD, Make::Plain(|| Fact::RequestId), "The request's id, as in `X-Request-Id`.", "request.id"),
-    row!("request.time", || Type::Time, Request, HEAD, Make::Plain(|| Fact::RequestTime), "When the request arrived.", "format(request.time, \"%Y-%m-%d\")"),
-    row!("request.uri", text, Request, HEAD, Make::Plain(|| Fact::RequestUri), "The normalised path with the query.", "request.uri"),
+    row!(
+        "request.id",
+        text,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::RequestId),
+        "The request's id, as in `X-Request-Id`.",
+        "request.id"
+    ),
+    row!(
+        "request.time",
+        || Type::Time,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::RequestTime),
+        "When the request arrived.",
+        "format(request.time, \"%Y-%m-%d\")"
+    ),
+    row!(
+        "request.uri",
+        text,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::RequestUri),
+        "The normalised path with the query.",
+        "request.uri"
+    ),
     row!(later "version", maybe_text, Request, HEAD, Make::Plain(|| Fact::Version), "The api version that was asked for.", "version == \"v2\""),
-    row!("route.name", || Type::Name(NameKind::Route), Request, HEAD, Make::Plain(|| Fact::RouteName), "The name of the route.", "route.name == shop.get-user"),
-    row!("instance", text, Request, HEAD, Make::Plain(|| Fact::Instance), "The name of this gateway process.", "instance"),
-    row!("caller.id", text, Caller, CALLER, Make::Plain(|| Fact::CallerId), "Who the caller is: the token's `sub`, the key's name.", "caller.id == text(id)"),
-    row!("caller.via", || Type::Name(NameKind::Auth), Caller, CALLER, Make::Plain(|| Fact::CallerVia), "The auth that accepted the caller.", "caller.via == partner"),
-    row!("caller.scopes", || Type::List(Box::new(Type::String)), Caller, CALLER, Make::Plain(|| Fact::CallerScopes), "The token's scopes.", "\"orders:write\" in caller.scopes"),
-    row!("upstream.name", || Type::Name(NameKind::Upstream), Upstream, UPSTREAM, Make::Plain(|| Fact::UpstreamName), "The upstream that was chosen.", "upstream.name == orders"),
-    row!("upstream.server", text, Upstream, UPSTREAM, Make::Plain(|| Fact::UpstreamServer), "The server that was asked.", "upstream.server"),
-    row!("upstream.time", || Type::Duration, Response, RESPONSE, Make::Plain(|| Fact::UpstreamTime), "How long the upstream took to begin its answer.", "upstream.time ?? 0s"),
-    row!("response.status", || Type::Status, Response, RESPONSE, Make::Plain(|| Fact::ResponseStatus), "The status of the answer.", "response.status >= 500"),
-    row!("response.header.", maybe_text, Response, RESPONSE, Make::Field(Fact::ResponseHeader), "The first response header of this name.", "response.header.content-type"),
+    row!(
+        "route.name",
+        || Type::Name(NameKind::Route),
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::RouteName),
+        "The name of the route.",
+        "route.name == shop.get-user"
+    ),
+    row!(
+        "instance",
+        text,
+        Request,
+        HEAD,
+        Make::Plain(|| Fact::Instance),
+        "The name of this gateway process.",
+        "instance"
+    ),
+    row!(
+        "caller.id",
+        text,
+        Caller,
+        CALLER,
+        Make::Plain(|| Fact::CallerId),
+        "Who the caller is: the token's `sub`, the key's name.",
+        "caller.id == text(id)"
+    ),
+    row!(
+        "caller.via",
+        || Type::Name(NameKind::Auth),
+        Caller,
+        CALLER,
+        Make::Plain(|| Fact::CallerVia),
+        "The auth that accepted the caller.",
+        "caller.via == partner"
+    ),
+    row!(
+        "caller.scopes",
+        || Type::List(Box::new(Type::String)),
+        Caller,
+        CALLER,
+        Make::Plain(|| Fact::CallerScopes),
+        "The token's scopes.",
+        "\"orders:write\" in caller.scopes"
+    ),
+    row!(
+        "upstream.name",
+        || Type::Name(NameKind::Upstream),
+        Upstream,
+        UPSTREAM,
+        Make::Plain(|| Fact::UpstreamName),
+        "The upstream that was chosen.",
+        "upstream.name == orders"
+    ),
+    row!(
+        "upstream.server",
+        text,
+        Upstream,
+        UPSTREAM,
+        Make::Plain(|| Fact::UpstreamServer),
+        "The server that was asked.",
+        "upstream.server"
+    ),
+    row!(
+        "upstream.time",
+        || Type::Duration,
+        Response,
+        RESPONSE,
+        Make::Plain(|| Fact::UpstreamTime),
+        "How long the upstream took to begin its answer.",
+        "upstream.time ?? 0s"
+    ),
+    row!(
+        "response.status",
+        || Type::Status,
+        Response,
+        RESPONSE,
+        Make::Plain(|| Fact::ResponseStatus),
+        "The status of the answer.",
+        "response.status >= 500"
+    ),
+    row!(
+        "response.header.",
+        maybe_text,
+        Response,
+        RESPONSE,
+        Make::Field(Fact::ResponseHeader),
+        "The first response header of this name.",
+        "response.header.content-type"
+    ),
     row!(later "response.body", || Type::Json, Response, RESPONSE_BODY, Make::Plain(|| Fact::ResponseBody), "The response body as JSON; reading it buffers it.", "response.body.items"),
-    row!("error.kind", || union(&ERROR_KINDS), Error, ERROR, Make::Plain(|| Fact::ErrorKind), "The kind of failure.", "error.kind == \"limited\""),
-    row!("error.status", || Type::Status, Error, ERROR, Make::Plain(|| Fact::ErrorStatus), "The status of the failure.", "error.status"),
+    row!(
+        "error.kind",
+        || union(&ERROR_KINDS),
+        Error,
+        ERROR,
+        Make::Plain(|| Fact::ErrorKind),
+        "The kind of failure.",
+        "error.kind == \"limited\""
+    ),
+    row!(
+        "error.status",
+        || Type::Status,
+        Error,
+        ERROR,
+        Make::Plain(|| Fact::ErrorStatus),
+        "The status of the failure.",
+        "error.status"
+    ),
     row!("error.title", text, Error, ERROR, Make::Plain(|| Fact::ErrorTitle), "What the failure says.", "error.title"),
-    row!("error.reason", || union(&["missing", "invalid", "expired"]).optional(), Error, ERROR, Make::Plain(|| Fact::ErrorReason), "Why authentication failed.", "error.reason == \"expired\""),
+    row!(
+        "error.reason",
+        || union(&["missing", "invalid", "expired"]).optional(),
+        Error,
+        ERROR,
+        Make::Plain(|| Fact::ErrorReason),
+        "Why authentication failed.",
+        "error.reason == \"expired\""
+    ),
 ];
 
 /// What `route.X` is in an invariant.
 pub const ROUTE_FACTS: &[FactRow] = &[
-    row!("route.name", || Type::Name(NameKind::Route).optional(), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Name)), "The route's name.", "route.name == shop.home"),
-    row!("route.methods", || Type::List(Box::new(Type::Method)), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Methods)), "Its methods; every one for `ANY`.", "route.methods has any [POST, PUT]"),
-    row!("route.path", text, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Path)), "Its whole pattern.", "route.path starts-with \"/admin\""),
-    row!("route.host", maybe_text, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Host)), "Its host, if it has one.", "route.host == \"api.example.com\""),
-    row!("route.auth", || Type::List(Box::new(Type::Name(NameKind::Auth))).optional(), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Auth)), "Its auths; `none` where anonymous callers pass.", "route.auth != none"),
-    row!("route.limits", || Type::List(Box::new(Type::Rate)), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Limits)), "The rates of its limits.", "len(route.limits) > 0"),
-    row!("route.timeout", || Type::Duration.optional(), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Timeout)), "Its total timeout.", "(route.timeout ?? 1h) <= 30s"),
-    row!("route.upstreams", || Type::List(Box::new(Type::Name(NameKind::Upstream))), Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Upstreams)), "The upstreams it can reach.", "route.upstreams has orders"),
+    row!(
+        "route.name",
+        || Type::Name(NameKind::Route).optional(),
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Name)),
+        "The route's name.",
+        "route.name == shop.home"
+    ),
+    row!(
+        "route.methods",
+        || Type::List(Box::new(Type::Method)),
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Methods)),
+        "Its methods; every one for `ANY`.",
+        "route.methods has any [POST, PUT]"
+    ),
+    row!(
+        "route.path",
+        text,
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Path)),
+        "Its whole pattern.",
+        "route.path starts-with \"/admin\""
+    ),
+    row!(
+        "route.host",
+        maybe_text,
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Host)),
+        "Its host, if it has one.",
+        "route.host == \"api.example.com\""
+    ),
+    row!(
+        "route.auth",
+        || Type::List(Box::new(Type::Name(NameKind::Auth))).optional(),
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Auth)),
+        "Its auths; `none` where anonymous callers pass.",
+        "route.auth != none"
+    ),
+    row!(
+        "route.limits",
+        || Type::List(Box::new(Type::Rate)),
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Limits)),
+        "The rates of its limits.",
+        "len(route.limits) > 0"
+    ),
+    row!(
+        "route.timeout",
+        || Type::Duration.optional(),
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Timeout)),
+        "Its total timeout.",
+        "(route.timeout ?? 1h) <= 30s"
+    ),
+    row!(
+        "route.upstreams",
+        || Type::List(Box::new(Type::Name(NameKind::Upstream))),
+        Constant,
+        ROUTE,
+        Make::Plain(|| Fact::Route(RouteFact::Upstreams)),
+        "The upstreams it can reach.",
+        "route.upstreams has orders"
+    ),
     row!(later "route.cached", || Type::Bool, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Cached)), "Whether its answers are cached.", "not route.cached"),
     row!(later "route.version", maybe_text, Constant, ROUTE, Make::Plain(|| Fact::Route(RouteFact::Version)), "Its version, if it has one.", "route.version != \"v1\""),
 ];

@@ -71,13 +71,19 @@ fn integer(word: &str) -> Result<i64, Wrong> {
     let misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
     if digits.is_empty() || misplaced {
         let clean = digits.split('_').filter(|p| !p.is_empty()).collect::<Vec<_>>().join("_");
-        return Err(Wrong::new(format!("`{word}` is not a number: `_` stands between two digits"), format!("write `{clean}`")));
+        return Err(Wrong::new(
+            format!("`{word}` is not a number: `_` stands between two digits"),
+            format!("write `{clean}`"),
+        ));
     }
     let plain: String = word.chars().filter(|c| *c != '_').collect();
     if digits.len() > 1 && digits.starts_with('0') {
         let trimmed = digits.trim_start_matches(['0', '_']);
         let trimmed = if trimmed.is_empty() { "0" } else { trimmed };
-        return Err(Wrong::new(format!("`{word}` begins with a zero that means nothing"), format!("write `{trimmed}`")));
+        return Err(Wrong::new(
+            format!("`{word}` begins with a zero that means nothing"),
+            format!("write `{trimmed}`"),
+        ));
     }
     plain.parse().map_err(|_| Wrong::too_large(word, "an `int`", i64::MAX))
 }
@@ -125,7 +131,10 @@ fn wrong_unit(word: &str, head: &str, tail: &str) -> Wrong {
         _ => None,
     };
     if let Some(unit) = duration {
-        return Wrong::new(format!("`{word}` is not a duration: `{tail}` is not a unit"), format!("write `{head}{unit}`"));
+        return Wrong::new(
+            format!("`{word}` is not a duration: `{tail}` is not a unit"),
+            format!("write `{head}{unit}`"),
+        );
     }
     if matches!(lower, "w" | "week" | "weeks") {
         let days = head.replace('_', "").parse::<u64>().ok().and_then(|n| n.checked_mul(7));
@@ -151,9 +160,13 @@ fn wrong_unit(word: &str, head: &str, tail: &str) -> Wrong {
         return Wrong::new(format!("`{word}` is not a size: `{tail}` is not a unit"), format!("write `{head}{unit}`"));
     }
     if tail == "M" {
-        return Wrong::new(format!("`{word}` is not a size: `M` is not a unit"), format!("write `{head}MB`, or `{head}m` for minutes"));
+        return Wrong::new(
+            format!("`{word}` is not a size: `M` is not a unit"),
+            format!("write `{head}MB`, or `{head}m` for minutes"),
+        );
     }
-    let help = "units are `ms s m h d` (durations), `B KB MB GB KiB MiB GiB` (sizes), `/s /min /h /day` (rates) and `%`";
+    let help =
+        "units are `ms s m h d` (durations), `B KB MB GB KiB MiB GiB` (sizes), `/s /min /h /day` (rates) and `%`";
     Wrong::new(format!("`{word}` is not a value: `{tail}` is not a unit"), help)
 }
 
@@ -174,7 +187,10 @@ fn rate(word: &str, head: &str, tail: &str) -> Result<Value<'static>, Wrong> {
     };
     let count = count(word, head)?;
     if count == 0 {
-        return Err(Wrong::new(format!("`{word}` allows nothing"), "a rate is at least 1; to refuse everything use `require`"));
+        return Err(Wrong::new(
+            format!("`{word}` allows nothing"),
+            "a rate is at least 1; to refuse everything use `require`",
+        ));
     }
     Ok(Value::Rate(Rate { count, per: Duration::from_secs(*secs) }))
 }
@@ -236,18 +252,19 @@ fn looks_like_ip6(word: &str) -> bool {
 pub fn ip_or_net(word: &str) -> Result<Value<'static>, Wrong> {
     let Some((ip, length)) = word.split_once('/') else {
         return word.parse().map(Value::Ip).map_err(|_| {
-            Wrong::new(format!("`{word}` is not an IP address"), "an IPv4 address has four numbers from 0 to 255: `192.0.2.1`")
+            Wrong::new(
+                format!("`{word}` is not an IP address"),
+                "an IPv4 address has four numbers from 0 to 255: `192.0.2.1`",
+            )
         });
     };
-    let ip: IpAddr = ip
-        .parse()
-        .map_err(|_| Wrong::new(format!("`{word}` is not a network"), "a network is an address and a prefix length: `10.0.0.0/8`"))?;
+    let ip: IpAddr = ip.parse().map_err(|_| {
+        Wrong::new(format!("`{word}` is not a network"), "a network is an address and a prefix length: `10.0.0.0/8`")
+    })?;
     let most = if ip.is_ipv4() { 32 } else { 128 };
-    let net = length
-        .parse()
-        .ok()
-        .and_then(|n| IpNet::new(ip, n).ok())
-        .ok_or_else(|| Wrong::new(format!("`{word}` is not a network"), format!("the prefix length is between 0 and {most}")))?;
+    let net = length.parse().ok().and_then(|n| IpNet::new(ip, n).ok()).ok_or_else(|| {
+        Wrong::new(format!("`{word}` is not a network"), format!("the prefix length is between 0 and {most}"))
+    })?;
     if net.trunc() != net {
         return Err(Wrong::new(
             format!("`{word}` has bits behind its prefix length"),
@@ -263,9 +280,9 @@ pub fn ip_or_net(word: &str) -> Result<Value<'static>, Wrong> {
 /// When the address or the port is none.
 pub fn address(word: &str) -> Result<SocketAddr, Wrong> {
     let (host, port) = word.rsplit_once(':').unwrap_or((word, ""));
-    let port: u16 = port
-        .parse()
-        .map_err(|_| Wrong::new(format!("`{word}` is not a socket address"), "a port is a number between 0 and 65535"))?;
+    let port: u16 = port.parse().map_err(|_| {
+        Wrong::new(format!("`{word}` is not a socket address"), "a port is a number between 0 and 65535")
+    })?;
     if host.is_empty() {
         return Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
     }
@@ -292,7 +309,10 @@ fn calendar(word: &str) -> Result<Value<'static>, Wrong> {
         return Ok(Value::Date(date));
     }
     if word.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
-        return Err(Wrong::new(format!("`{word}` is not a date"), "a date is `YYYY-MM-DD`; a minus has spaces around it: `a - 1`"));
+        return Err(Wrong::new(
+            format!("`{word}` is not a date"),
+            "a date is `YYYY-MM-DD`; a minus has spaces around it: `a - 1`",
+        ));
     }
     Err(Wrong::new(format!("`{word}` is not a value"), "a name begins with a letter"))
 }
@@ -353,7 +373,9 @@ pub fn of_type(text: &str, ty: &Type) -> Result<Value<'static>, String> {
             true => Ok(owned()),
             false => Err(format!("`{text}` is none of {ty}")),
         },
-        Type::Json => serde_json::from_str(text).map(|j| Value::Json(Cow::Owned(j))).map_err(|e| format!("this is not JSON: {e}")),
+        Type::Json => {
+            serde_json::from_str(text).map(|j| Value::Json(Cow::Owned(j))).map_err(|e| format!("this is not JSON: {e}"))
+        }
         Type::Status => status(text).map(Value::Status).map_err(wrong),
         Type::Address => address(text).map(Value::Address).map_err(wrong),
         Type::Ip => text.parse().map(Value::Ip).map_err(|_| format!("`{text}` is not an IP address")),
@@ -367,10 +389,18 @@ pub fn of_type(text: &str, ty: &Type) -> Result<Value<'static>, String> {
         }
         Type::Optional(inner) => of_type(text, inner),
         Type::List(_) | Type::Map(_) | Type::Record(_) => {
-            let json: serde_json::Value = serde_json::from_str(text).map_err(|e| format!("a `{ty}` is written as JSON here: {e}"))?;
+            let json: serde_json::Value =
+                serde_json::from_str(text).map_err(|e| format!("a `{ty}` is written as JSON here: {e}"))?;
             from_json(&json, ty)
         }
-        Type::Int | Type::Float | Type::Date | Type::Time | Type::Duration | Type::Size | Type::Rate | Type::Percent => {
+        Type::Int
+        | Type::Float
+        | Type::Date
+        | Type::Time
+        | Type::Duration
+        | Type::Size
+        | Type::Rate
+        | Type::Percent => {
             let value = number(text).map_err(wrong)?;
             match (ty, value) {
                 (Type::Float, Value::Int(v)) => Ok(Value::Float(v as f64)),
@@ -400,11 +430,14 @@ pub fn from_json(json: &serde_json::Value, ty: &Type) -> Result<Value<'static>, 
         (Type::Optional(_), J::Null) => Ok(Value::Null),
         (Type::Optional(inner), j) => from_json(j, inner),
         (Type::List(element), J::Array(items)) => {
-            let values = items.iter().enumerate().map(|(i, j)| from_json(j, element).map_err(|e| format!("element {i}: {e}")));
+            let values =
+                items.iter().enumerate().map(|(i, j)| from_json(j, element).map_err(|e| format!("element {i}: {e}")));
             Ok(Value::List(Cow::Owned(values.collect::<Result<_, _>>()?)))
         }
         (Type::Map(element), J::Object(fields)) => {
-            let values = fields.iter().map(|(k, j)| Ok((SmolStr::new(k), from_json(j, element).map_err(|e| format!("`{k}`: {e}"))?)));
+            let values = fields
+                .iter()
+                .map(|(k, j)| Ok((SmolStr::new(k), from_json(j, element).map_err(|e| format!("`{k}`: {e}"))?)));
             Ok(Value::Map(Cow::Owned(values.collect::<Result<_, String>>()?)))
         }
         (Type::Record(fields), J::Object(given)) => {
@@ -427,7 +460,9 @@ pub fn from_json(json: &serde_json::Value, ty: &Type) -> Result<Value<'static>, 
 
 /// `GET`, `PROPFIND`: a word all in upper case.
 pub fn is_method(word: &str) -> bool {
-    word.len() >= 2 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'-' || b == b'_') && word.as_bytes()[0].is_ascii_uppercase()
+    word.len() >= 2
+        && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'-' || b == b'_')
+        && word.as_bytes()[0].is_ascii_uppercase()
 }
 
 #[cfg(test)]
@@ -547,7 +582,14 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", of_type(text, &ty).expect(text)), wanted);
         }
-        for (text, ty) in [("5", Type::Duration), ("x", Type::Bool), ("ftp://a", Type::Url), ("1.2", Type::Int), ("get", Type::Method), ("x", Type::Uuid)] {
+        for (text, ty) in [
+            ("5", Type::Duration),
+            ("x", Type::Bool),
+            ("ftp://a", Type::Url),
+            ("1.2", Type::Int),
+            ("get", Type::Method),
+            ("x", Type::Uuid),
+        ] {
             assert!(of_type(text, &ty).is_err(), "{text}");
         }
     }

@@ -236,7 +236,9 @@ fn pair(line: &str) -> Result<(&str, &str), String> {
         _ => line.split_once(char::is_whitespace),
     };
     match split {
-        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => Ok((unquoted(key.trim()), value.trim())),
+        Some((key, value)) if !key.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((unquoted(key.trim()), value.trim()))
+        }
         _ => Err("a line of a `{string: T}` table is `key = value`".into()),
     }
 }
@@ -273,7 +275,15 @@ mod tests {
         let text = "# who is blocked\n10.0.0.0/8\n\n192.0.2.7  # one address\n2001:db8::/32\n";
         let table = parse(text, &list(Type::Cidr)).unwrap();
         assert_eq!(table.len(), 3);
-        for (address, wanted) in [("10.9.9.9", true), ("11.0.0.1", false), ("192.0.2.7", true), ("192.0.2.8", false), ("2001:db8::5", true), ("::1", false), ("::ffff:10.0.0.1", true)] {
+        for (address, wanted) in [
+            ("10.9.9.9", true),
+            ("11.0.0.1", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("2001:db8::5", true),
+            ("::1", false),
+            ("::ffff:10.0.0.1", true),
+        ] {
             assert_eq!(table.contains(&ip(address)), wanted, "{address}");
         }
         assert!(!table.contains(&Value::str("10.0.0.0/8")));
@@ -292,7 +302,11 @@ mod tests {
             assert_eq!(texts.contains(&Value::str(text)), wanted, "{text}");
         }
         let numbers = parse("[1, 2]", &list(Type::Int)).unwrap();
-        assert!(numbers.contains(&Value::Int(2)) && !numbers.contains(&Value::Int(3)) && !numbers.contains(&Value::str("2")));
+        assert!(
+            numbers.contains(&Value::Int(2))
+                && !numbers.contains(&Value::Int(3))
+                && !numbers.contains(&Value::str("2"))
+        );
         let ids = parse("67e55044-10b1-426f-9247-bb680e5fe0c8\n", &list(Type::Uuid)).unwrap();
         assert!(ids.contains(&Value::Uuid("67e55044-10b1-426f-9247-bb680e5fe0c8".parse().unwrap())));
     }

@@ -83,8 +83,8 @@ impl Type {
 
     /// The names that [`Type::scalar`] knows.
     pub const SCALARS: [&'static str; 20] = [
-        "bool", "int", "float", "string", "bytes", "url", "uuid", "date", "time", "duration", "size", "rate", "percent",
-        "ip", "cidr", "address", "method", "status", "json", "secret",
+        "bool", "int", "float", "string", "bytes", "url", "uuid", "date", "time", "duration", "size", "rate",
+        "percent", "ip", "cidr", "address", "method", "status", "json", "secret",
     ];
 }
 

@@ -38,7 +38,9 @@ impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let target = metadata.target();
         let own = target.starts_with("gw");
-        !metadata.is_span() && (self.access || target != super::access::TARGET) && *metadata.level() <= if own { self.level } else { self.level.min(Level::WARN) }
+        !metadata.is_span()
+            && (self.access || target != super::access::TARGET)
+            && *metadata.level() <= if own { self.level } else { self.level.min(Level::WARN) }
     }
 
     fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {

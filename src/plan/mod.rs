@@ -2,16 +2,14 @@
 //!
 //! Everything refers to everything else by index: [`RouteId`], [`UpstreamId`], [`AuthId`], [`LimitId`], [`TableId`].
 
-
 pub mod router;
 
-
 use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, StatusMatch, TrailingSlash};
+use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Rate;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
-use crate::model::ir::Ir;
 use router::Router;
 use smol_str::SmolStr;
 use std::net::SocketAddr;

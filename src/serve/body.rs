@@ -1,10 +1,10 @@
 //! Bodies on their way through: the client's to the upstream, and the answer's to the client.
 
 use super::client::{Client, Waits};
+use super::exchange::Streaming;
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
 use crate::policy::limit::Hold;
-use super::exchange::Streaming;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};

@@ -11,11 +11,31 @@ impl Changes {
     /// From one plan to another.
     pub fn between(old: &Plan, new: &Plan) -> Changes {
         let mut changes = Changes::default();
-        changes.kind("listener", listed(old, &old.listeners, |l| (&l.name, &l.origin)), listed(new, &new.listeners, |l| (&l.name, &l.origin)));
-        changes.kind("upstream", listed(old, &old.upstreams, |u| (&u.name, &u.origin)), listed(new, &new.upstreams, |u| (&u.name, &u.origin)));
-        changes.kind("auth", listed(old, &old.auths, |a| (&a.name, &a.origin)), listed(new, &new.auths, |a| (&a.name, &a.origin)));
-        changes.kind("table", listed(old, &old.tables, |t| (&t.name, &t.origin)), listed(new, &new.tables, |t| (&t.name, &t.origin)));
-        changes.kind("route", listed(old, &old.routes, |r| (&r.name, &r.origin)), listed(new, &new.routes, |r| (&r.name, &r.origin)));
+        changes.kind(
+            "listener",
+            listed(old, &old.listeners, |l| (&l.name, &l.origin)),
+            listed(new, &new.listeners, |l| (&l.name, &l.origin)),
+        );
+        changes.kind(
+            "upstream",
+            listed(old, &old.upstreams, |u| (&u.name, &u.origin)),
+            listed(new, &new.upstreams, |u| (&u.name, &u.origin)),
+        );
+        changes.kind(
+            "auth",
+            listed(old, &old.auths, |a| (&a.name, &a.origin)),
+            listed(new, &new.auths, |a| (&a.name, &a.origin)),
+        );
+        changes.kind(
+            "table",
+            listed(old, &old.tables, |t| (&t.name, &t.origin)),
+            listed(new, &new.tables, |t| (&t.name, &t.origin)),
+        );
+        changes.kind(
+            "route",
+            listed(old, &old.routes, |r| (&r.name, &r.origin)),
+            listed(new, &new.routes, |r| (&r.name, &r.origin)),
+        );
         changes
     }
 
@@ -52,7 +72,11 @@ struct Item {
     text: String,
 }
 
-fn listed<'p, T: Debug>(plan: &Plan, items: &'p [T], of: impl Fn(&'p T) -> (&'p smol_str::SmolStr, &'p Origin)) -> Vec<Item> {
+fn listed<'p, T: Debug>(
+    plan: &Plan,
+    items: &'p [T],
+    of: impl Fn(&'p T) -> (&'p smol_str::SmolStr, &'p Origin),
+) -> Vec<Item> {
     let item = |item: &'p T| {
         let (name, origin) = of(item);
         Item { name: name.to_string(), place: format!("{}:{}", plan.file(origin), origin.line), text: described(item) }
@@ -69,7 +93,8 @@ fn described(item: &impl Debug) -> String {
                 self.1.push_str(part);
                 if part.ends_with('\n') {
                     let line = self.1.trim_start();
-                    let place = ["file: ", "line: ", "router: ", "identity: "].iter().any(|name| line.starts_with(name));
+                    let place =
+                        ["file: ", "line: ", "router: ", "identity: "].iter().any(|name| line.starts_with(name));
                     if !place {
                         self.0.push_str(&self.1);
                     }

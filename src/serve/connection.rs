@@ -1,8 +1,8 @@
 //! A client's connection, from its accept to its end.
 
 use super::client::{Client, Waits};
-use super::stream::Stream;
 use super::listen::Port;
+use super::stream::Stream;
 use super::worker::Worker;
 use super::{request, tunnel};
 use hyper::service::service_fn;

@@ -138,19 +138,30 @@ impl Attempts<'_, '_> {
             let outcome = self.attempt(at, server, method, &mut body, total.as_ref()).await;
             let why = match &outcome {
                 Ok(answer) => answer.status().as_u16().to_smolstr(),
-                Err(Missed::Total) => return Err(Failure::new(FailureKind::UpstreamTimeout, "`timeout total` is over")),
+                Err(Missed::Total) => {
+                    return Err(Failure::new(FailureKind::UpstreamTimeout, "`timeout total` is over"));
+                }
                 Err(Missed::Exchange(error)) => word(error.kind),
             };
             let again = left > 0
                 && match &outcome {
-                    Ok(answer) => method.is_idempotent() && (bodiless || buffered) && self.retries_status(answer.status()),
+                    Ok(answer) => {
+                        method.is_idempotent() && (bodiless || buffered) && self.retries_status(answer.status())
+                    }
                     Err(Missed::Exchange(error)) => self.retries_error(error, method, bodiless || buffered),
                     Err(Missed::Total) => false,
                 }
-                && self.upstream.shared().allow_retry(self.forward.retry.budget.map(|percent| (percent / 100.0) as f32));
+                && self
+                    .upstream
+                    .shared()
+                    .allow_retry(self.forward.retry.budget.map(|percent| (percent / 100.0) as f32));
             if !again {
                 let answer = outcome.map_err(failure)?;
-                return Ok(Got { server: server.authority.clone(), time: began.elapsed(), answer: answer.into_reached(total, self.idle) });
+                return Ok(Got {
+                    server: server.authority.clone(),
+                    time: began.elapsed(),
+                    answer: answer.into_reached(total, self.idle),
+                });
             }
             if let Some(record) = &mut end.record {
                 record.failed.push(why);
@@ -290,7 +301,9 @@ fn failure(missed: Missed) -> Failure {
         }
         ErrorKind::Overloaded => FailureKind::Overloaded,
         ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => FailureKind::UpstreamTimeout,
-        ErrorKind::Reset | ErrorKind::Closed | ErrorKind::Malformed(_) | ErrorKind::RequestBody => FailureKind::UpstreamReset,
+        ErrorKind::Reset | ErrorKind::Closed | ErrorKind::Malformed(_) | ErrorKind::RequestBody => {
+            FailureKind::UpstreamReset
+        }
     };
     Failure::new(kind, error.to_string())
 }

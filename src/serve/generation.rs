@@ -1,9 +1,9 @@
 //! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
 
 use crate::load::materials::{Materials, Problem};
+use crate::model::ast::ForwardField;
 use crate::plan::{self, Plan, UpstreamId};
 use crate::policy::forwarded;
-use crate::model::ast::ForwardField;
 use crate::upstream::budget::Limits as Budget;
 use crate::upstream::config::{self, Host, Pool, Roots, Scheme};
 use crate::upstream::timer::Timer;
@@ -29,10 +29,15 @@ pub struct Generation {
 
 impl Generation {
     /// A new generation of `plan`; what did not change is shared with `old`. The error is a sentence.
-    pub fn new(plan: Arc<Plan>, old: Option<&Generation>, workers: usize) -> Result<(Generation, Vec<Problem>), String> {
+    pub fn new(
+        plan: Arc<Plan>,
+        old: Option<&Generation>,
+        workers: usize,
+    ) -> Result<(Generation, Vec<Problem>), String> {
         let (materials, problems) = Materials::read(&plan, old.map(|old| (&*old.plan, &old.materials)));
         let workers = u32::try_from(workers).unwrap_or(u32::MAX);
-        let upstreams = plan.upstreams.iter().map(|upstream| share(upstream, old, workers)).collect::<Result<_, _>>()?;
+        let upstreams =
+            plan.upstreams.iter().map(|upstream| share(upstream, old, workers)).collect::<Result<_, _>>()?;
         let gates = plan.upstreams.iter().map(|upstream| gate(upstream, old)).collect();
         let trust = plan.trust.as_ref().map(|trust| forwarded::Trust {
             proxies: trust.proxies.clone(),

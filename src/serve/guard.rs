@@ -190,7 +190,9 @@ impl HeadScan {
 
     fn request_line(&mut self, line: &[u8]) -> Result<(), Refused> {
         let mut parts = line.split(|b| *b == b' ');
-        let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return bad("the request line is not `METHOD target HTTP/1.1`");
         };
         if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
@@ -199,7 +201,9 @@ impl HeadScan {
         if target.len() > MAX_TARGET {
             return Err(Refused { status: 414, why: "the target is longer than 32 KiB" });
         }
-        if target.is_empty() || !target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"')) {
+        if target.is_empty()
+            || !target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"'))
+        {
             return bad("a character in the target that no URI may have");
         }
         self.http_10 = match version {
@@ -391,7 +395,23 @@ fn is_token(b: u8) -> bool {
             #[allow(clippy::indexing_slicing, reason = "constant, and in range")]
             {
                 table[b] = c.is_ascii_alphanumeric()
-                    || matches!(c, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
+                    || matches!(
+                        c,
+                        b'!' | b'#'
+                            | b'$'
+                            | b'%'
+                            | b'&'
+                            | b'\''
+                            | b'*'
+                            | b'+'
+                            | b'-'
+                            | b'.'
+                            | b'^'
+                            | b'_'
+                            | b'`'
+                            | b'|'
+                            | b'~'
+                    );
             }
             b += 1;
         }
@@ -440,7 +460,10 @@ mod tests {
     #[test]
     fn what_is_in_doubt_is_refused() {
         let get = |fields: &str| format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
-        refused(&get("content-length: 1\r\ntransfer-encoding: chunked\r\n"), "both `Content-Length` and `Transfer-Encoding`");
+        refused(
+            &get("content-length: 1\r\ntransfer-encoding: chunked\r\n"),
+            "both `Content-Length` and `Transfer-Encoding`",
+        );
         refused(&get("content-length: 1\r\ncontent-length: 1\r\n"), "`Content-Length` is there twice");
         refused(&get("content-length: 1, 1\r\n"), "`Content-Length` is not a number");
         refused(&get("content-length: +1\r\n"), "`Content-Length` is not a number");
@@ -469,7 +492,19 @@ mod tests {
     #[test]
     fn chunks_are_followed_strictly() {
         let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
-        for body in ["\r\n", "g\r\n", "1\nab\r\n", "1\r\nabc\r\n", "1 \r\na\r\n", "-1\r\n", "0x1\r\na\r\n", "1\r\na\n", "0\r\n x: 1\r\n\r\n", "0\r\nx\n\r\n", "10000000000000000\r\n"] {
+        for body in [
+            "\r\n",
+            "g\r\n",
+            "1\nab\r\n",
+            "1\r\nabc\r\n",
+            "1 \r\na\r\n",
+            "-1\r\n",
+            "0x1\r\na\r\n",
+            "1\r\na\n",
+            "0\r\n x: 1\r\n\r\n",
+            "0\r\nx\n\r\n",
+            "10000000000000000\r\n",
+        ] {
             let passed = all(&format!("{head}{body}"));
             assert!(matches!(passed.refused, Some(Broken::Body(_))), "{body:?}: {passed:?}");
             assert_eq!(passed.heads, 1);

@@ -43,7 +43,11 @@ fn host(authority: &str) -> Option<Cow<'_, str>> {
     if name.split('.').any(str::is_empty) {
         return None;
     }
-    Some(if name.bytes().any(|b| b.is_ascii_uppercase()) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
+    Some(if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    })
 }
 
 fn is_port(port: &str) -> bool {

@@ -14,10 +14,10 @@ mod exchange;
 mod generation;
 mod guard;
 mod host;
-mod stream;
 mod listen;
 mod program;
 mod request;
+mod stream;
 mod tunnel;
 mod worker;
 mod world;
@@ -86,8 +86,10 @@ struct Running {
 impl Gateway {
     async fn start(options: Options) -> Result<Gateway, Failure> {
         let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
-        let (generation, problems) = Generation::new(Arc::new(plan), None, options.workers).map_err(|error| vec![error])?;
-        let fatal: Failure = problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
+        let (generation, problems) =
+            Generation::new(Arc::new(plan), None, options.workers).map_err(|error| vec![error])?;
+        let fatal: Failure =
+            problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
         if !fatal.is_empty() {
             return Err(fatal);
         }
@@ -98,7 +100,8 @@ impl Gateway {
             let (counters, instance) = (counters.clone(), instance.clone());
             spawn(number, Setup { counters, instance, access_log: access::is_on() })
         });
-        let workers = workers.collect::<io::Result<_>>().map_err(|error| vec![format!("cannot start a thread: {error}")])?;
+        let workers =
+            workers.collect::<io::Result<_>>().map_err(|error| vec![format!("cannot start a thread: {error}")])?;
         let mut gateway =
             Gateway { options, program, generation: Arc::new(generation), addresses: BTreeSet::new(), workers };
         gateway.addresses.extend(bound.iter().map(|bound| bound.address));
@@ -225,8 +228,10 @@ impl Gateway {
             return Ok(());
         }
         let old = &self.generation;
-        let (generation, problems) = Generation::new(Arc::new(plan), Some(old), options.workers).map_err(|error| vec![error])?;
-        let fatal: Failure = problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
+        let (generation, problems) =
+            Generation::new(Arc::new(plan), Some(old), options.workers).map_err(|error| vec![error])?;
+        let fatal: Failure =
+            problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
         if !fatal.is_empty() {
             return Err(fatal);
         }

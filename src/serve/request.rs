@@ -73,7 +73,11 @@ async fn serve(
         path: normalised.as_ref().map_or(raw_path, Normalised::as_str),
         query: parts.uri.query(),
         headers: &parts.headers,
-        client: if trusted { forwarded::client(client.ip(), generation.trust.as_ref(), &parts.headers) } else { client.ip() },
+        client: if trusted {
+            forwarded::client(client.ip(), generation.trust.as_ref(), &parts.headers)
+        } else {
+            client.ip()
+        },
         peer: client.ip(),
         trusted,
         listener,
@@ -90,7 +94,10 @@ async fn serve(
         body: RefCell::new((body_length != Some(0)).then(|| RequestBody::streaming(incoming, client.clone()))),
     };
     let decided = match refused {
-        None => decide::decide(local.plan(), &head, normalised.as_ref().map_err(|error: &PathError| *error), &world, &()).await,
+        None => {
+            decide::decide(local.plan(), &head, normalised.as_ref().map_err(|error: &PathError| *error), &world, &())
+                .await
+        }
         Some(refused) => refuse(local, &head, refused),
     };
     let close = refused.is_some();

@@ -31,7 +31,14 @@ pub struct Stream {
 impl Stream {
     /// A socket whose heads have at most `header_max` bytes.
     pub fn new(tcp: TcpStream, client: Rc<Client>, header_max: usize) -> Stream {
-        Stream { tcp, client, guard: Guard::new(header_max), held: BytesMut::new(), ready: Bytes::new(), refused: false }
+        Stream {
+            tcp,
+            client,
+            guard: Guard::new(header_max),
+            held: BytesMut::new(),
+            ready: Bytes::new(),
+            refused: false,
+        }
     }
 
     /// The client has sent no more than whole requests.
@@ -187,7 +194,11 @@ impl AsyncWrite for Stream {
         self.wrote(written)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.client.set_writing(true);
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();

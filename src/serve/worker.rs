@@ -174,7 +174,8 @@ impl Worker {
     fn spawn(self: &Rc<Self>, port: &Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
         let Some(counted) = Counted::new(self, port) else {
             // Best effort: the client may be gone.
-            let _ = tcp.try_write(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            let _ =
+                tcp.try_write(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
             tracing::warn!(listener = %port.name(), client = %peer.ip(), "connection refused: `max connections` are open");
             return;
         };

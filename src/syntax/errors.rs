@@ -125,20 +125,28 @@ pub(super) fn junk(span: Span, words: &str) -> Box<Diagnostic> {
             "put a space before the `{` if a block begins here".to_owned(),
         ),
         "#" => ("a comment cannot stand in `{…}` on one line".to_owned(), "put it behind the statement".to_owned()),
-        ")" | "]" => (format!("this `{words}` closes nothing"), "remove it, or add the one that it was meant to close".to_owned()),
-        w if w.len() > 1 && w.starts_with('\'') => (
-            "a string stands between double quotes".to_owned(),
-            format!("write `\"{}\"`", w.trim_matches('\'')),
+        ")" | "]" => (
+            format!("this `{words}` closes nothing"),
+            "remove it, or add the one that it was meant to close".to_owned(),
         ),
+        w if w.len() > 1 && w.starts_with('\'') => {
+            ("a string stands between double quotes".to_owned(), format!("write `\"{}\"`", w.trim_matches('\'')))
+        }
         w if w.starts_with(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']) => (
             "a string stands between straight double quotes".to_owned(),
             format!("write `\"{}\"`", w.trim_matches(['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'])),
         ),
-        w if w.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}')) => {
+        w if w
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{feff}')) =>
+        {
             let c = w.chars().next().unwrap_or(' ') as u32;
             (format!("an invisible character (U+{c:04X}) stands here"), "remove it, or write a plain space".to_owned())
         }
-        w if !w.is_ascii() => (format!("`{w}` cannot stand in a name"), "names are of ASCII letters, digits, `-` and `_`; other text goes in a string".to_owned()),
+        w if !w.is_ascii() => (
+            format!("`{w}` cannot stand in a name"),
+            "names are of ASCII letters, digits, `-` and `_`; other text goes in a string".to_owned(),
+        ),
         w => (format!("`{w}` means nothing here"), "remove it; text goes between double quotes".to_owned()),
     };
     Diagnostic::new(Code::E0104, span, message).help(help)

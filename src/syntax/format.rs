@@ -29,7 +29,8 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
         let errors = diagnostics.into_sorted().into_iter().filter(|d| d.severity == Severity::Error);
         return Err(errors.collect());
     }
-    let mut printer = Printer { text, out: String::with_capacity(text.len() + text.len() / 8), line_indent: 0, flat: false };
+    let mut printer =
+        Printer { text, out: String::with_capacity(text.len() + text.len() / 8), line_indent: 0, flat: false };
     let statements: Vec<&Stmt> = tree.statements().collect();
     let start = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     printer.statements(&statements, start, text.len(), 0, false);
@@ -278,7 +279,10 @@ fn carries_on(item: &Item) -> bool {
     match &item.kind {
         ItemKind::Op(o) => binary(item) || o == "," || o == ":",
         ItemKind::Name(n) => {
-            matches!(n.as_str(), "and" | "or" | "not" | "in" | "matches" | "starts-with" | "ends-with" | "has" | "any" | "all")
+            matches!(
+                n.as_str(),
+                "and" | "or" | "not" | "in" | "matches" | "starts-with" | "ends-with" | "has" | "any" | "all"
+            )
         }
         _ => false,
     }

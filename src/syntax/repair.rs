@@ -9,7 +9,9 @@ use crate::source::Span;
 /// stand before it. The answer is where the `{` is missing; none where nothing looks like it.
 pub(super) fn missing_open(text: &str, entries: &mut Vec<Entry>, floor: usize, brace: Span) -> Option<Span> {
     let column = begins_line(text, brace.start)?;
-    let head = (floor..entries.len()).rev().find(|&i| matches!(&entries[i], Entry::Stmt(s) if indentation(text, s.span.start) <= column))?;
+    let head = (floor..entries.len())
+        .rev()
+        .find(|&i| matches!(&entries[i], Entry::Stmt(s) if indentation(text, s.span.start) <= column))?;
     let (before, after) = entries.split_at_mut(head + 1);
     let Some(Entry::Stmt(stmt)) = before.last_mut() else { return None };
     // A repaired block among them would nest deeper with each brace.

@@ -55,11 +55,7 @@ impl Balancer {
             backup: server.backup,
             seed: hash_key(server.identity().as_bytes()),
         };
-        Self {
-            kind,
-            servers: servers.iter().map(candidate).collect(),
-            credit: RefCell::new(vec![0; servers.len()]),
-        }
+        Self { kind, servers: servers.iter().map(candidate).collect(), credit: RefCell::new(vec![0; servers.len()]) }
     }
 
     /// Whether choices depend on how busy servers are.
@@ -74,59 +70,44 @@ impl Balancer {
         if let [_] = self.servers.as_slice() {
             return (facts.up)(0).then_some(0);
         }
-        [(false, false), (false, true), (true, false), (true, true)]
-            .into_iter()
-            .find_map(|(tried, backup)| {
-                let usable = |&(at, server): &(usize, &Candidate)| {
-                    server.backup == backup && facts.tried.has(at) == tried && (facts.up)(at)
-                };
-                let among = || self.servers.iter().enumerate().filter(usable);
-                match self.kind {
-                    Balance::Random => draw(among(), rng),
-                    Balance::P2c => {
-                        let first = draw(among(), rng)?;
-                        let second = draw(among().filter(|&(at, _)| at != first), rng);
-                        Some(second.map_or(first, |second| self.less_busy(first, second, facts)))
-                    }
-                    Balance::LeastRequests => {
-                        // Ties are common at low load and must not all go to the first: begin anywhere.
-                        let begin = rng.usize(..self.servers.len());
-                        let (before, after) = (
-                            among().filter(|&(at, _)| at < begin),
-                            among().filter(|&(at, _)| at >= begin),
-                        );
-                        let order = after.chain(before).map(|(at, _)| at);
-                        order.reduce(|best, at| self.less_busy(best, at, facts))
-                    }
-                    Balance::RoundRobin => self.next_in_turn(among()),
-                    Balance::Hash => among()
-                        .map(|(at, server)| (at, rendezvous(facts.key, server)))
-                        .max_by(|(_, a), (_, b)| a.total_cmp(b))
-                        .map(|(at, _)| at),
+        [(false, false), (false, true), (true, false), (true, true)].into_iter().find_map(|(tried, backup)| {
+            let usable = |&(at, server): &(usize, &Candidate)| {
+                server.backup == backup && facts.tried.has(at) == tried && (facts.up)(at)
+            };
+            let among = || self.servers.iter().enumerate().filter(usable);
+            match self.kind {
+                Balance::Random => draw(among(), rng),
+                Balance::P2c => {
+                    let first = draw(among(), rng)?;
+                    let second = draw(among().filter(|&(at, _)| at != first), rng);
+                    Some(second.map_or(first, |second| self.less_busy(first, second, facts)))
                 }
-            })
+                Balance::LeastRequests => {
+                    // Ties are common at low load and must not all go to the first: begin anywhere.
+                    let begin = rng.usize(..self.servers.len());
+                    let (before, after) =
+                        (among().filter(|&(at, _)| at < begin), among().filter(|&(at, _)| at >= begin));
+                    let order = after.chain(before).map(|(at, _)| at);
+                    order.reduce(|best, at| self.less_busy(best, at, facts))
+                }
+                Balance::RoundRobin => self.next_in_turn(among()),
+                Balance::Hash => among()
+                    .map(|(at, server)| (at, rendezvous(facts.key, server)))
+                    .max_by(|(_, a), (_, b)| a.total_cmp(b))
+                    .map(|(at, _)| at),
+            }
+        })
     }
 
     /// The one with fewer requests for its weight; `a` if equal.
     fn less_busy(&self, a: usize, b: usize, facts: &Facts<'_>) -> usize {
-        let weight = |at: usize| {
-            self.servers
-                .get(at)
-                .map_or(1, |server| u64::from(server.weight))
-        };
+        let weight = |at: usize| self.servers.get(at).map_or(1, |server| u64::from(server.weight));
         let busy = |at: usize| u64::from((facts.load)(at)) + 1;
-        if busy(b) * weight(a) < busy(a) * weight(b) {
-            b
-        } else {
-            a
-        }
+        if busy(b) * weight(a) < busy(a) * weight(b) { b } else { a }
     }
 
     /// Smooth weighted round-robin (nginx): all save their weight, the richest pays the total.
-    fn next_in_turn<'a>(
-        &self,
-        among: impl Iterator<Item = (usize, &'a Candidate)>,
-    ) -> Option<usize> {
+    fn next_in_turn<'a>(&self, among: impl Iterator<Item = (usize, &'a Candidate)>) -> Option<usize> {
         let mut credit = self.credit.borrow_mut();
         let (mut total, mut best) = (0, None);
         for (at, server) in among {
@@ -144,14 +125,8 @@ impl Balancer {
 }
 
 /// One of `among`, by weight.
-fn draw<'a>(
-    among: impl Iterator<Item = (usize, &'a Candidate)> + Clone,
-    rng: &mut fastrand::Rng,
-) -> Option<usize> {
-    let total: u64 = among
-        .clone()
-        .map(|(_, server)| u64::from(server.weight))
-        .sum();
+fn draw<'a>(among: impl Iterator<Item = (usize, &'a Candidate)> + Clone, rng: &mut fastrand::Rng) -> Option<usize> {
+    let total: u64 = among.clone().map(|(_, server)| u64::from(server.weight)).sum();
     if total == 0 {
         return None;
     }
@@ -177,9 +152,7 @@ fn rendezvous(key: u64, server: &Candidate) -> f64 {
 /// A hash of a key that is the same in every process and version: FNV-1a, then mixed.
 #[must_use]
 pub fn hash_key(key: &[u8]) -> u64 {
-    mix(key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }))
+    mix(key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)))
 }
 
 /// The finaliser of splitmix64.
@@ -207,13 +180,7 @@ mod tests {
     }
 
     /// How often each of `weights` (negative: backup) is picked in 10,000 requests.
-    fn shares(
-        kind: Balance,
-        weights: &[i32],
-        down: &[usize],
-        tried: &[usize],
-        load: &[u32],
-    ) -> Vec<u32> {
+    fn shares(kind: Balance, weights: &[i32], down: &[usize], tried: &[usize], load: &[u32]) -> Vec<u32> {
         let balancer = Balancer::new(kind, &servers(weights));
         let mut rng = fastrand::Rng::with_seed(7);
         let mut counts = vec![0; weights.len()];
@@ -231,13 +198,8 @@ mod tests {
         counts
     }
 
-    const ALL: [Balance; 5] = [
-        Balance::P2c,
-        Balance::RoundRobin,
-        Balance::Random,
-        Balance::LeastRequests,
-        Balance::Hash,
-    ];
+    const ALL: [Balance; 5] =
+        [Balance::P2c, Balance::RoundRobin, Balance::Random, Balance::LeastRequests, Balance::Hash];
 
     #[test]
     fn weights_are_kept() {
@@ -252,15 +214,8 @@ mod tests {
     #[test]
     fn round_robin_is_smooth() {
         let balancer = Balancer::new(Balance::RoundRobin, &servers(&[5, 1, 1]));
-        let facts = Facts {
-            up: &|_| true,
-            load: &|_| 0,
-            key: 0,
-            tried: &Tried::default(),
-        };
-        let order: Vec<_> = (0..7)
-            .filter_map(|_| balancer.pick(&facts, &mut fastrand::Rng::with_seed(1)))
-            .collect();
+        let facts = Facts { up: &|_| true, load: &|_| 0, key: 0, tried: &Tried::default() };
+        let order: Vec<_> = (0..7).filter_map(|_| balancer.pick(&facts, &mut fastrand::Rng::with_seed(1))).collect();
         assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
     }
 
@@ -276,11 +231,7 @@ mod tests {
             assert_eq!(picked(&[0, 1], &[]), [2], "{kind:?}");
             assert_eq!(picked(&[], &[0]), [1], "{kind:?}");
             assert_eq!(picked(&[], &[0, 1]), [2], "{kind:?}");
-            assert_eq!(
-                picked(&[2], &[0, 1]),
-                [0, 1],
-                "{kind:?}: tried ones again when nothing else is up"
-            );
+            assert_eq!(picked(&[2], &[0, 1]), [0, 1], "{kind:?}: tried ones again when nothing else is up");
             assert_eq!(picked(&[0, 1, 2], &[]), [] as [usize; 0], "{kind:?}");
             assert_eq!(shares(kind, &[1], &[], &[0], &[]), [10_000]);
         }
@@ -288,23 +239,11 @@ mod tests {
 
     #[test]
     fn load_decides() {
-        assert_eq!(
-            shares(Balance::LeastRequests, &[1, 1, 1], &[], &[], &[3, 2, 9]),
-            [0, 10_000, 0]
-        );
-        assert_eq!(
-            shares(Balance::LeastRequests, &[10, 1], &[], &[], &[5, 2]),
-            [10_000, 0]
-        );
-        assert_eq!(
-            shares(Balance::P2c, &[1, 1], &[], &[], &[4, 3]),
-            [0, 10_000]
-        );
+        assert_eq!(shares(Balance::LeastRequests, &[1, 1, 1], &[], &[], &[3, 2, 9]), [0, 10_000, 0]);
+        assert_eq!(shares(Balance::LeastRequests, &[10, 1], &[], &[], &[5, 2]), [10_000, 0]);
+        assert_eq!(shares(Balance::P2c, &[1, 1], &[], &[], &[4, 3]), [0, 10_000]);
         let even = shares(Balance::LeastRequests, &[1, 1, 1, 1], &[], &[], &[]);
-        assert!(
-            even.iter().all(|count| count.abs_diff(2500) < 250),
-            "{even:?}"
-        );
+        assert!(even.iter().all(|count| count.abs_diff(2500) < 250), "{even:?}");
         let busy = shares(Balance::P2c, &[1, 1, 1, 1], &[], &[], &[9, 1, 1, 1]);
         assert_eq!(busy[0], 0, "the busiest of four is never the better of two");
     }
@@ -320,16 +259,8 @@ mod tests {
             let mut moved = 0;
             for n in 0..5000u32 {
                 let key = hash_key(&n.to_be_bytes());
-                let facts = Facts {
-                    up: &|_| true,
-                    load: &|_| 0,
-                    key,
-                    tried: &Tried::default(),
-                };
-                let (before, after) = (
-                    all.pick(&facts, &mut rng).unwrap(),
-                    fewer.pick(&facts, &mut rng).unwrap(),
-                );
+                let facts = Facts { up: &|_| true, load: &|_| 0, key, tried: &Tried::default() };
+                let (before, after) = (all.pick(&facts, &mut rng).unwrap(), fewer.pick(&facts, &mut rng).unwrap());
                 match before {
                     2 => moved += 1,
                     _ => assert_eq!(after, if before > 2 { before - 1 } else { before }),

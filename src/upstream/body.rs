@@ -61,15 +61,7 @@ impl<B> UpstreamBody<B> {
         {
             ready = Some(data);
         }
-        let streaming = Streaming {
-            conn,
-            decoder,
-            upload,
-            keep,
-            idle,
-            room: HEAD_ROOM,
-            waiting: None,
-        };
+        let streaming = Streaming { conn, decoder, upload, keep, idle, room: HEAD_ROOM, waiting: None };
         let rest = match streaming.decoder {
             Decoder::Length(0) => {
                 streaming.finish();
@@ -77,11 +69,7 @@ impl<B> UpstreamBody<B> {
             }
             _ => Some(Box::new(streaming)),
         };
-        Ok(Self {
-            ready,
-            trailers: None,
-            rest,
-        })
+        Ok(Self { ready, trailers: None, rest })
     }
 }
 
@@ -95,10 +83,7 @@ impl<B> Streaming<B> {
 
     /// Adds to `data` what can be had without reading: the small chunks behind it, so that tiny chunks do
     /// not become tiny writes, and the end, so that the connection need not wait for the next call.
-    fn with_next(
-        &mut self,
-        data: Bytes,
-    ) -> Result<(Bytes, Option<Option<HeaderMap>>), ExchangeError> {
+    fn with_next(&mut self, data: Bytes) -> Result<(Bytes, Option<Option<HeaderMap>>), ExchangeError> {
         let read = &mut self.conn.wire.read;
         let mut joined = BytesMut::new();
         let end = loop {
@@ -118,22 +103,13 @@ impl<B> Streaming<B> {
                 }
             }
         };
-        Ok((
-            if joined.is_empty() {
-                data
-            } else {
-                joined.freeze()
-            },
-            end,
-        ))
+        Ok((if joined.is_empty() { data } else { joined.freeze() }, end))
     }
 
     /// Bytes to make room for: what is expected if that is known, else more while reads fill their room.
     fn room(&self) -> usize {
         match self.decoder {
-            Decoder::Length(left) => {
-                usize::try_from(left).unwrap_or(MAX_ROOM).min(MAX_ROOM) + SLACK
-            }
+            Decoder::Length(left) => usize::try_from(left).unwrap_or(MAX_ROOM).min(MAX_ROOM) + SLACK,
             Decoder::Chunked(_) | Decoder::Close => {
                 let expected = usize::try_from(self.decoder.expected()).unwrap_or(0);
                 self.room.max(expected).min(MAX_ROOM)
@@ -208,20 +184,13 @@ where
     type Data = Bytes;
     type Error = ExchangeError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ExchangeError>>> {
         let this = self.get_mut();
         if let Some(data) = this.ready.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         let Some(rest) = &mut this.rest else {
-            return Poll::Ready(
-                this.trailers
-                    .take()
-                    .map(|trailers| Ok(Frame::trailers(trailers))),
-            );
+            return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
         };
         let step = ready!(rest.poll_event(cx)).and_then(|event| match event {
             Event::End(trailers) => Ok((None, Some(trailers))),
@@ -235,9 +204,7 @@ where
                         rest.finish();
                     }
                 }
-                let frame = data
-                    .map(Frame::data)
-                    .or_else(|| this.trailers.take().map(Frame::trailers));
+                let frame = data.map(Frame::data).or_else(|| this.trailers.take().map(Frame::trailers));
                 Poll::Ready(frame.map(Ok))
             }
             Err(error) => {

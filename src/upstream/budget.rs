@@ -17,10 +17,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            share: 0.2,
-            minimum: 3,
-        }
+        Self { share: 0.2, minimum: 3 }
     }
 }
 
@@ -43,10 +40,7 @@ impl Budget {
     /// An empty account.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        Self { limits, ..Self::default() }
     }
 
     /// Counts a request (its first attempt). `second` is any clock of whole seconds that does not go back.
@@ -84,12 +78,7 @@ impl Budget {
     fn slot(&self, second: u32) -> Option<&Slot> {
         let slot = self.slots.get((second % WINDOW) as usize)?;
         let seen = slot.second.load(Relaxed);
-        if seen != second
-            && slot
-                .second
-                .compare_exchange(seen, second, Relaxed, Relaxed)
-                .is_ok()
-        {
+        if seen != second && slot.second.compare_exchange(seen, second, Relaxed, Relaxed).is_ok() {
             slot.requests.store(0, Relaxed);
             slot.retries.store(0, Relaxed);
         }
@@ -112,10 +101,7 @@ mod tests {
 
     #[test]
     fn retries_are_a_share_of_the_traffic() {
-        let budget = Budget::new(Limits {
-            share: 0.2,
-            minimum: 0,
-        });
+        let budget = Budget::new(Limits { share: 0.2, minimum: 0 });
         assert!(!budget.withdraw(100));
         for _ in 0..10 {
             budget.deposit(100);
@@ -127,25 +113,16 @@ mod tests {
 
     #[test]
     fn the_minimum_needs_no_traffic() {
-        let budget = Budget::new(Limits {
-            share: 0.0,
-            minimum: 1,
-        });
+        let budget = Budget::new(Limits { share: 0.0, minimum: 1 });
         let granted = (0..20).filter(|_| budget.withdraw(7)).count();
         assert_eq!(granted, 10);
     }
 
     #[test]
     fn the_window_forgets() {
-        let budget = Budget::new(Limits {
-            share: 1.0,
-            minimum: 0,
-        });
+        let budget = Budget::new(Limits { share: 1.0, minimum: 0 });
         budget.deposit(50);
-        assert!(
-            !budget.withdraw(60),
-            "ten seconds later the deposit is gone"
-        );
+        assert!(!budget.withdraw(60), "ten seconds later the deposit is gone");
         budget.deposit(60);
         assert!(budget.withdraw(69));
         assert!(!budget.withdraw(69));

@@ -56,14 +56,7 @@ impl Decoder {
     /// A decoder for one body whose trailer section has at most `max_trailers` bytes.
     #[must_use]
     pub fn new(max_trailers: usize) -> Self {
-        Self {
-            state: State::SizeStart,
-            left: 0,
-            digits: 0,
-            extensions: 0,
-            trailers: Vec::new(),
-            max_trailers,
-        }
+        Self { state: State::SizeStart, left: 0, digits: 0, extensions: 0, trailers: Vec::new(), max_trailers }
     }
 
     /// Takes the next event from the front of `buf`; `None` if more bytes are needed. After
@@ -75,9 +68,7 @@ impl Decoder {
         self.skip(buf)?;
         match self.state {
             State::Data if !buf.is_empty() => {
-                let n = buf
-                    .len()
-                    .min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                let n = buf.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 self.left -= n as u64;
                 if self.left == 0 {
                     self.state = State::DataCr;
@@ -107,11 +98,7 @@ impl Decoder {
     /// Bytes of the current chunk that are still to come.
     #[must_use]
     pub fn expected(&self) -> u64 {
-        if self.state == State::Data {
-            self.left
-        } else {
-            0
-        }
+        if self.state == State::Data { self.left } else { 0 }
     }
 
     /// Consumes everything that is not data.
@@ -161,11 +148,7 @@ impl Decoder {
             (State::EndLf, b'\n') => State::Done,
             (State::TrailerStart | State::Trailer, _) => {
                 self.trailer(byte)?;
-                if byte == b'\r' {
-                    State::TrailerLf
-                } else {
-                    State::Trailer
-                }
+                if byte == b'\r' { State::TrailerLf } else { State::Trailer }
             }
             (State::TrailerLf, b'\n') => {
                 self.trailer(byte)?;
@@ -179,9 +162,7 @@ impl Decoder {
 
     fn trailer(&mut self, byte: u8) -> Result<(), Malformed> {
         // A lone LF would end a line for httparse.
-        if self.trailers.len() >= self.max_trailers
-            || (byte == b'\n' && self.state != State::TrailerLf)
-        {
+        if self.trailers.len() >= self.max_trailers || (byte == b'\n' && self.state != State::TrailerLf) {
             return Err(Malformed::Trailers);
         }
         self.trailers.push(byte);
@@ -200,8 +181,7 @@ fn fields(lines: &[u8]) -> Result<HeaderMap, Malformed> {
     text.extend_from_slice(lines);
     text.extend_from_slice(b"\r\n");
     let mut slots = [httparse::EMPTY_HEADER; MAX_TRAILERS];
-    let Ok(httparse::Status::Complete((end, parsed))) = httparse::parse_headers(&text, &mut slots)
-    else {
+    let Ok(httparse::Status::Complete((end, parsed))) = httparse::parse_headers(&text, &mut slots) else {
         return Err(Malformed::Trailers);
     };
     if end != text.len() {
@@ -209,8 +189,7 @@ fn fields(lines: &[u8]) -> Result<HeaderMap, Malformed> {
     }
     let mut fields = HeaderMap::with_capacity(parsed.len());
     for field in parsed {
-        let name =
-            HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Trailers)?;
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Trailers)?;
         let value = HeaderValue::from_bytes(field.value).map_err(|_| Malformed::Trailers)?;
         if !forbidden(&name) {
             fields.append(name, value);
@@ -253,11 +232,7 @@ pub fn write_size(out: &mut Vec<u8>, len: usize) {
 /// Writes the last chunk and the trailer section.
 pub fn write_end(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
     out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| !forbidden(name))
-    {
+    for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| !forbidden(name)) {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
@@ -296,11 +271,7 @@ mod tests {
         let mut extensions = 0;
         loop {
             let Some(end) = text.iter().position(|b| !b.is_ascii_hexdigit()) else {
-                return if too_big(text) {
-                    Err(Malformed::Chunk)
-                } else {
-                    Ok(None)
-                };
+                return if too_big(text) { Err(Malformed::Chunk) } else { Ok(None) };
             };
             if end == 0 || too_big(&text[..end]) {
                 return Err(Malformed::Chunk);
@@ -308,9 +279,7 @@ mod tests {
             let size = u64::from_str_radix(std::str::from_utf8(&text[..end]).unwrap(), 16).unwrap();
             text = &text[end..];
             if text[0] == b';' {
-                let len = text[1..]
-                    .iter()
-                    .position(|&b| b < b' ' && b != b'\t' || b == 0x7f);
+                let len = text[1..].iter().position(|&b| b < b' ' && b != b'\t' || b == 0x7f);
                 extensions += len.unwrap_or(text.len() - 1);
                 if extensions > MAX_EXTENSIONS as usize {
                     return Err(Malformed::Chunk);
@@ -341,41 +310,21 @@ mod tests {
         loop {
             match text {
                 [b'\r', b'\n', rest @ ..] => {
-                    let trailers = if lines.is_empty() {
-                        HeaderMap::new()
-                    } else {
-                        fields(&lines)?
-                    };
-                    return Ok(Some((
-                        body,
-                        (!trailers.is_empty()).then_some(trailers),
-                        rest.to_vec(),
-                    )));
+                    let trailers = if lines.is_empty() { HeaderMap::new() } else { fields(&lines)? };
+                    return Ok(Some((body, (!trailers.is_empty()).then_some(trailers), rest.to_vec())));
                 }
                 [] | [b'\r'] => {
-                    return if lines.len() > 1024 {
-                        Err(Malformed::Trailers)
-                    } else {
-                        Ok(None)
-                    };
+                    return if lines.len() > 1024 { Err(Malformed::Trailers) } else { Ok(None) };
                 }
                 _ => {}
             }
             let Some(end) = text.iter().position(|&b| b == b'\r' || b == b'\n') else {
-                return if lines.len() + text.len() > 1024 {
-                    Err(Malformed::Trailers)
-                } else {
-                    Ok(None)
-                };
+                return if lines.len() + text.len() > 1024 { Err(Malformed::Trailers) } else { Ok(None) };
             };
             let line = match &text[end..] {
                 [b'\r', b'\n', ..] => &text[..end + 2],
                 [b'\r'] => {
-                    return if lines.len() + end + 1 > 1024 {
-                        Err(Malformed::Trailers)
-                    } else {
-                        Ok(None)
-                    };
+                    return if lines.len() + end + 1 > 1024 { Err(Malformed::Trailers) } else { Ok(None) };
                 }
                 _ => return Err(Malformed::Trailers),
             };
@@ -450,10 +399,7 @@ mod tests {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-sum", HeaderValue::from_static("1"));
             write_end(&mut text, Some(&trailers));
-            assert_eq!(
-                decode([&text[..]]),
-                Ok(Some((data, Some(trailers), Vec::new())))
-            );
+            assert_eq!(decode([&text[..]]), Ok(Some((data, Some(trailers), Vec::new()))));
         }
     }
 

@@ -47,23 +47,13 @@ impl Server {
             Host::Ip(IpAddr::V4(ip)) => ip.to_string(),
             Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
         };
-        if self.port == self.scheme.default_port() {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
     }
 
     /// What tells this server from others, whatever its place in the list: the seed of its place in a hash.
     #[must_use]
     pub fn identity(&self) -> String {
-        let Self {
-            scheme,
-            host,
-            port,
-            prefix,
-            ..
-        } = self;
+        let Self { scheme, host, port, prefix, .. } = self;
         match host {
             Host::Name(name) => format!("{scheme:?}|{name}|{port}|{prefix}"),
             Host::Ip(ip) => format!("{scheme:?}|{ip}|{port}|{prefix}"),
@@ -103,12 +93,8 @@ pub enum Host {
 impl From<&str> for Host {
     /// Reads `10.0.0.1`, `::1`, `[::1]` as addresses and everything else as a name.
     fn from(text: &str) -> Self {
-        let bare = text
-            .strip_prefix('[')
-            .and_then(|t| t.strip_suffix(']'))
-            .unwrap_or(text);
-        bare.parse()
-            .map_or_else(|_| Self::Name(text.to_owned()), Self::Ip)
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        bare.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Ip)
     }
 }
 
@@ -141,11 +127,7 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Self {
-            max: None,
-            idle: Duration::from_secs(60),
-            pending: 1024,
-        }
+        Self { max: None, idle: Duration::from_secs(60), pending: 1024 }
     }
 }
 
@@ -172,11 +154,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            response: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
-        }
+        Self { connect: Duration::from_secs(5), response: Duration::from_secs(30), idle: Duration::from_secs(60) }
     }
 }
 
@@ -191,9 +169,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            head: 64 * 1024,
-            trailers: 8 * 1024,
-        }
+        Self { head: 64 * 1024, trailers: 8 * 1024 }
     }
 }

@@ -66,11 +66,7 @@ impl Wire {
 
     /// Reads what there is, at least `room` bytes if so many are there. 0 is the end of the stream.
     #[inline]
-    pub(super) fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        room: usize,
-    ) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         self.read.reserve(room);
         tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read)
     }
@@ -96,10 +92,7 @@ impl Connector {
         let deadline = self.timer.deadline();
         let left = || end.saturating_duration_since(Instant::now());
         let late = || ExchangeError::new(ErrorKind::ConnectTimeout);
-        let addresses = deadline
-            .timeout(left(), self.resolver.addresses())
-            .await
-            .ok_or_else(late)??;
+        let addresses = deadline.timeout(left(), self.resolver.addresses()).await.ok_or_else(late)??;
         let mut failure = late();
         for (n, &address) in addresses.iter().enumerate() {
             let others = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
@@ -124,15 +117,12 @@ impl Connector {
             };
             ExchangeError::because(kind, error)
         })?;
-        tcp.set_nodelay(true)
-            .map_err(|error| ExchangeError::because(ErrorKind::Connect, error))?;
+        tcp.set_nodelay(true).map_err(|error| ExchangeError::because(ErrorKind::Connect, error))?;
         let Some((config, name)) = &self.tls else {
             return Ok(Stream::Tcp(tcp));
         };
         let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name.clone(), tcp);
-        let tls = Box::pin(tls)
-            .await
-            .map_err(|error| ExchangeError::because(ErrorKind::Tls, error))?;
+        let tls = Box::pin(tls).await.map_err(|error| ExchangeError::because(ErrorKind::Tls, error))?;
         Ok(Stream::Tls(Box::new(tls)))
     }
 }

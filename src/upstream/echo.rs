@@ -14,11 +14,7 @@ use std::net::SocketAddr;
 #[must_use]
 pub fn respond(head: &[u8], body: &[u8], client: SocketAddr, upstream: &str) -> Response<Bytes> {
     let described = describe(head, body, client, upstream);
-    let status = if described.is_some() {
-        StatusCode::OK
-    } else {
-        StatusCode::BAD_REQUEST
-    };
+    let status = if described.is_some() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let mut text = described.map_or_else(String::new, |value| format!("{value:#}\n"));
     if text.is_empty() {
         text.push_str("{}\n");
@@ -42,9 +38,7 @@ fn describe(head: &[u8], body: &[u8], client: SocketAddr, upstream: &str) -> Opt
         return None;
     }
     let target = request.path?;
-    let (path, query) = target
-        .split_once('?')
-        .map_or((target, None), |(path, query)| (path, Some(query)));
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let header = |header: &httparse::Header<'_>| json!({ "name": header.name.to_ascii_lowercase(), "value": String::from_utf8_lossy(header.value) });
     let mut out = Map::new();
     let mut put = |name: &str, value: Value| out.insert(name.to_owned(), value);
@@ -59,10 +53,7 @@ fn describe(head: &[u8], body: &[u8], client: SocketAddr, upstream: &str) -> Opt
         Ok(text) => put("body", json!(text)),
         Err(_) => {
             use base64::Engine;
-            put(
-                "body_base64",
-                json!(base64::engine::general_purpose::STANDARD.encode(body)),
-            )
+            put("body_base64", json!(base64::engine::general_purpose::STANDARD.encode(body)))
         }
     };
     Some(Value::Object(out))
@@ -74,22 +65,13 @@ mod tests {
 
     fn echo(head: &[u8], body: &[u8]) -> (StatusCode, Value) {
         let response = respond(head, body, ([192, 0, 2, 1], 4711).into(), "trial");
-        assert_eq!(
-            response.headers()[CONTENT_LENGTH],
-            response.body().len().to_string().as_str()
-        );
-        (
-            response.status(),
-            serde_json::from_slice(response.body()).unwrap(),
-        )
+        assert_eq!(response.headers()[CONTENT_LENGTH], response.body().len().to_string().as_str());
+        (response.status(), serde_json::from_slice(response.body()).unwrap())
     }
 
     #[test]
     fn it_tells_what_it_got() {
-        let (status, told) = echo(
-            b"POST /a/b?x=1&y HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\n",
-            b"hi \xc3\xa4",
-        );
+        let (status, told) = echo(b"POST /a/b?x=1&y HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\n", b"hi \xc3\xa4");
         assert_eq!(status, 200);
         assert_eq!(
             told,
@@ -106,10 +88,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text() {
         let (_, told) = echo(b"GET / HTTP/1.1\r\n", b"\xff\x00");
-        assert_eq!(
-            (&told["body_base64"], &told["length"], &told["query"]),
-            (&json!("/wA="), &json!(2), &Value::Null)
-        );
+        assert_eq!((&told["body_base64"], &told["length"], &told["query"]), (&json!("/wA="), &json!(2), &Value::Null));
         assert!(told.get("body").is_none());
     }
 

@@ -50,37 +50,23 @@ impl ErrorKind {
     /// No byte of the request left: any method may be tried again.
     #[must_use]
     pub fn is_connect(self) -> bool {
-        matches!(
-            self,
-            Self::Dns | Self::Refused | Self::Connect | Self::ConnectTimeout | Self::Tls
-        )
+        matches!(self, Self::Dns | Self::Refused | Self::Connect | Self::ConnectTimeout | Self::Tls)
     }
 
     /// A wait ended.
     #[must_use]
     pub fn is_timeout(self) -> bool {
-        matches!(
-            self,
-            Self::ConnectTimeout | Self::ResponseTimeout | Self::IdleTimeout
-        )
+        matches!(self, Self::ConnectTimeout | Self::ResponseTimeout | Self::IdleTimeout)
     }
 }
 
 impl ExchangeError {
     pub(super) fn new(kind: ErrorKind) -> Self {
-        Self {
-            kind,
-            stale: false,
-            body_consumed: false,
-            source: None,
-        }
+        Self { kind, stale: false, body_consumed: false, source: None }
     }
 
     pub(super) fn because(kind: ErrorKind, source: impl Into<Source>) -> Self {
-        Self {
-            source: Some(source.into()),
-            ..Self::new(kind)
-        }
+        Self { source: Some(source.into()), ..Self::new(kind) }
     }
 
     /// An error of the socket once it is connected.

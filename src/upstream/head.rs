@@ -43,11 +43,7 @@ impl Head {
             || self.status.is_informational()
             || self.status == StatusCode::NO_CONTENT
             || self.status == StatusCode::NOT_MODIFIED;
-        if none {
-            Framing::Length(0)
-        } else {
-            self.framing
-        }
+        if none { Framing::Length(0) } else { self.framing }
     }
 }
 
@@ -78,11 +74,7 @@ impl HeadReader {
 
     fn partial(&mut self, buf: &BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
         self.seen = buf.len();
-        if self.seen >= limit {
-            Err(Malformed::HeadTooLarge)
-        } else {
-            Ok(None)
-        }
+        if self.seen >= limit { Err(Malformed::HeadTooLarge) } else { Ok(None) }
     }
 }
 
@@ -105,11 +97,7 @@ fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
     }
     let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        buf,
-        &mut slots,
-    );
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut slots);
     let end = match parsed {
         Ok(httparse::Status::Complete(end)) => end,
         Ok(httparse::Status::Partial) => return Ok(None),
@@ -118,11 +106,7 @@ fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
             return Err(Malformed::StatusLine);
         }
         Err(_) => {
-            return Err(if response.code.is_some() {
-                Malformed::Header
-            } else {
-                Malformed::StatusLine
-            });
+            return Err(if response.code.is_some() { Malformed::Header } else { Malformed::StatusLine });
         }
     };
     if end > limit {
@@ -132,26 +116,14 @@ fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
         return Err(Malformed::StatusLine);
     };
     let status = StatusCode::from_u16(code).map_err(|_| Malformed::StatusLine)?;
-    let version = if minor == 0 {
-        Version::HTTP_10
-    } else {
-        Version::HTTP_11
-    };
+    let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
 
     let base = buf.as_ptr() as usize;
-    let place = |part: &[u8]| {
-        (
-            (part.as_ptr() as usize).wrapping_sub(base) as u32,
-            part.len() as u32,
-        )
-    };
+    let place = |part: &[u8]| ((part.as_ptr() as usize).wrapping_sub(base) as u32, part.len() as u32);
     let mut fields = [Field::default(); MAX_HEADERS];
     let count = response.headers.len();
     for (field, header) in fields.iter_mut().zip(response.headers.iter()) {
-        *field = Field {
-            name: place(header.name.as_bytes()),
-            value: place(header.value),
-        };
+        *field = Field { name: place(header.name.as_bytes()), value: place(header.value) };
     }
 
     let head = buf.split_to(end).freeze();
@@ -160,15 +132,9 @@ fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
     }
     let mut headers = HeaderMap::with_capacity(count);
     let mut facts = Facts::default();
-    for &Field {
-        name: (name, name_len),
-        value: (value, value_len),
-    } in fields.iter().take(count)
-    {
+    for &Field { name: (name, name_len), value: (value, value_len) } in fields.iter().take(count) {
         let (name, value) = (name as usize, value as usize);
-        let name = head
-            .get(name..name + name_len as usize)
-            .and_then(|name| HeaderName::from_bytes(name).ok());
+        let name = head.get(name..name + name_len as usize).and_then(|name| HeaderName::from_bytes(name).ok());
         let value = HeaderValue::from_maybe_shared(head.slice(value..value + value_len as usize));
         let (Some(name), Ok(value)) = (name, value) else {
             return Err(Malformed::Header);
@@ -178,21 +144,13 @@ fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
     }
     let framing = facts.framing(version)?;
     let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
-    Ok(Some(Head {
-        status,
-        version,
-        headers,
-        framing,
-        keep_alive,
-    }))
+    Ok(Some(Head { status, version, headers, framing, keep_alive }))
 }
 
 /// httparse lets a lone LF end a line. Without an early exit the loop vectorises.
 fn has_bare_lf(head: &[u8]) -> bool {
     let after = head.get(1..).unwrap_or_default();
-    head.iter().zip(after).fold(false, |found, (&a, &b)| {
-        found | ((b == b'\n') & (a != b'\r'))
-    })
+    head.iter().zip(after).fold(false, |found, (&a, &b)| found | ((b == b'\n') & (a != b'\r')))
 }
 
 /// What the fields say about framing and the connection.
@@ -241,9 +199,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 19 {
         return None;
     }
-    let number = text.iter().try_fold(0u64, |n, b| {
-        b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0'))
-    })?;
+    let number = text.iter().try_fold(0u64, |n, b| b.is_ascii_digit().then(|| n * 10 + u64::from(b - b'0')))?;
     (number <= i64::MAX as u64).then_some(number)
 }
 
@@ -262,9 +218,7 @@ mod tests {
 
     #[test]
     fn a_plain_head() {
-        let mut buf = BytesMut::from(
-            "HTTP/1.1 201 Created\r\nContent-Length: 5\r\nX-A:  b \r\nx-a: c\r\n\r\nhello",
-        );
+        let mut buf = BytesMut::from("HTTP/1.1 201 Created\r\nContent-Length: 5\r\nX-A:  b \r\nx-a: c\r\n\r\nhello");
         let head = HeadReader::default().read(&mut buf, 1024).unwrap().unwrap();
         assert_eq!(head.status, 201);
         assert_eq!(head.framing, Framing::Length(5));
@@ -288,47 +242,20 @@ mod tests {
     #[test]
     fn framing_doubts_are_refused() {
         for (lines, reason) in [
-            (
-                "content-length: 5\r\ntransfer-encoding: chunked\r\n",
-                Malformed::TwoLengths,
-            ),
-            (
-                "content-length: 5\r\ncontent-length: 6\r\n",
-                Malformed::ContentLength,
-            ),
-            (
-                "content-length: 5\r\ncontent-length: 5\r\n",
-                Malformed::ContentLength,
-            ),
+            ("content-length: 5\r\ntransfer-encoding: chunked\r\n", Malformed::TwoLengths),
+            ("content-length: 5\r\ncontent-length: 6\r\n", Malformed::ContentLength),
+            ("content-length: 5\r\ncontent-length: 5\r\n", Malformed::ContentLength),
             ("content-length: 5, 5\r\n", Malformed::ContentLength),
             ("content-length: +5\r\n", Malformed::ContentLength),
             ("content-length: -1\r\n", Malformed::ContentLength),
             ("content-length:\r\n", Malformed::ContentLength),
             ("content-length: 0x5\r\n", Malformed::ContentLength),
-            (
-                "content-length: 9223372036854775808\r\n",
-                Malformed::ContentLength,
-            ),
-            (
-                "content-length: 99999999999999999999\r\n",
-                Malformed::ContentLength,
-            ),
-            (
-                "transfer-encoding: gzip, chunked\r\n",
-                Malformed::TransferEncoding,
-            ),
-            (
-                "transfer-encoding: identity\r\n",
-                Malformed::TransferEncoding,
-            ),
-            (
-                "transfer-encoding: chunked, chunked\r\n",
-                Malformed::TransferEncoding,
-            ),
-            (
-                "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
-                Malformed::TransferEncoding,
-            ),
+            ("content-length: 9223372036854775808\r\n", Malformed::ContentLength),
+            ("content-length: 99999999999999999999\r\n", Malformed::ContentLength),
+            ("transfer-encoding: gzip, chunked\r\n", Malformed::TransferEncoding),
+            ("transfer-encoding: identity\r\n", Malformed::TransferEncoding),
+            ("transfer-encoding: chunked, chunked\r\n", Malformed::TransferEncoding),
+            ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", Malformed::TransferEncoding),
             ("transfer-encoding: \x0bchunked\r\n", Malformed::Header),
             ("a: b\r\n folded\r\n", Malformed::Header),
             ("a : b\r\n", Malformed::Header),
@@ -340,17 +267,9 @@ mod tests {
         ] {
             assert_eq!(whole(lines).map(|h| h.framing), Err(reason), "{lines:?}");
         }
-        assert_eq!(
-            whole("transfer-encoding: Chunked\r\n").unwrap().framing,
-            Framing::Chunked
-        );
+        assert_eq!(whole("transfer-encoding: Chunked\r\n").unwrap().framing, Framing::Chunked);
         assert_eq!(whole("a: b\r\n").unwrap().framing, Framing::Close);
-        assert_eq!(
-            whole("content-length: 9223372036854775807\r\n")
-                .unwrap()
-                .framing,
-            Framing::Length(i64::MAX as u64)
-        );
+        assert_eq!(whole("content-length: 9223372036854775807\r\n").unwrap().framing, Framing::Length(i64::MAX as u64));
     }
 
     #[test]
@@ -368,11 +287,7 @@ mod tests {
             "\r\nHTTP/1.1 200 OK",
             "HTTP/1.1\t200 OK",
         ] {
-            assert_eq!(
-                read(&format!("{line}\r\n\r\n")).map(|_| ()),
-                Err(Malformed::StatusLine),
-                "{line:?}"
-            );
+            assert_eq!(read(&format!("{line}\r\n\r\n")).map(|_| ()), Err(Malformed::StatusLine), "{line:?}");
         }
         assert_eq!(read("HTTP/1.1 200\r\n\r\n").unwrap().unwrap().status, 200);
     }
@@ -381,10 +296,7 @@ mod tests {
     fn limits() {
         let many = "a: b\r\n".repeat(MAX_HEADERS);
         assert!(whole(&many).is_ok());
-        assert_eq!(
-            whole(&format!("{many}a: b\r\n")).map(|_| ()),
-            Err(Malformed::TooManyHeaders)
-        );
+        assert_eq!(whole(&format!("{many}a: b\r\n")).map(|_| ()), Err(Malformed::TooManyHeaders));
         let long = format!("a: {}\r\n", "b".repeat(1024));
         assert_eq!(whole(&long).map(|_| ()), Err(Malformed::HeadTooLarge));
         assert_eq!(
@@ -400,10 +312,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nconnection: x, Close\r\n\r\n", false),
             ("HTTP/1.0 200 OK\r\n\r\n", false),
             ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\n\r\n", true),
-            (
-                "HTTP/1.0 200 OK\r\nconnection: keep-alive, close\r\n\r\n",
-                false,
-            ),
+            ("HTTP/1.0 200 OK\r\nconnection: keep-alive, close\r\n\r\n", false),
         ] {
             assert_eq!(read(text).unwrap().unwrap().keep_alive, keep, "{text:?}");
         }
@@ -419,11 +328,7 @@ mod tests {
         assert_eq!(head.body(&Method::GET), Framing::Length(5));
         assert_eq!(head.body(&Method::HEAD), Framing::Length(0));
         for status in ["204", "304", "103"] {
-            let head = read(&format!(
-                "HTTP/1.1 {status} x\r\ntransfer-encoding: chunked\r\n\r\n"
-            ))
-            .unwrap()
-            .unwrap();
+            let head = read(&format!("HTTP/1.1 {status} x\r\ntransfer-encoding: chunked\r\n\r\n")).unwrap().unwrap();
             assert_eq!(head.body(&Method::GET), Framing::Length(0));
         }
     }

@@ -12,21 +12,8 @@
 //!
 //! What makes it safe: a response whose end is in doubt is [`ErrorKind::Malformed`] and its connection is
 //! closed (RFC 9112, 6.3, 9.6, 11). So is a connection on which a byte follows a complete response.
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic
-    )
-)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod balance;
 mod body;
@@ -98,28 +85,17 @@ impl Upstream {
             .enumerate()
             .map(|(at, server)| {
                 let tls = match (server.scheme, &shared.tls) {
-                    (Scheme::Https, Some(tls)) => {
-                        Some((tls.clone(), tls::server_name(&server.host)?))
-                    }
+                    (Scheme::Https, Some(tls)) => Some((tls.clone(), tls::server_name(&server.host)?)),
                     _ => None,
                 };
-                let connector = Connector {
-                    resolver: Resolver::new(server),
-                    tls,
-                    timer: timer.clone(),
-                };
+                let connector = Connector { resolver: Resolver::new(server), tls, timer: timer.clone() };
                 Ok(Pool::new(connector, shared.clone(), at))
             })
             .collect::<std::io::Result<_>>()?;
         let weak = pools.iter().map(Rc::downgrade).collect();
         tokio::task::spawn_local(pool::reaper(weak, config.pool.idle));
         let balancer = Balancer::new(config.balance, &config.servers);
-        Ok(Self {
-            balancer,
-            pools,
-            shared,
-            rng: RefCell::new(fastrand::Rng::new()),
-        })
+        Ok(Self { balancer, pools, shared, rng: RefCell::new(fastrand::Rng::new()) })
     }
 
     /// What this worker shares with the others.
@@ -148,20 +124,8 @@ impl Upstream {
         if let [_] = self.pools.as_slice() {
             return Some(0);
         }
-        let load = |at| {
-            self.shared
-                .load(at)
-                .map_or(0, |load| load.load(std::sync::atomic::Ordering::Relaxed))
-        };
-        self.balancer.pick(
-            &Facts {
-                up: &|_| true,
-                load: &load,
-                key,
-                tried,
-            },
-            &mut self.rng.borrow_mut(),
-        )
+        let load = |at| self.shared.load(at).map_or(0, |load| load.load(std::sync::atomic::Ordering::Relaxed));
+        self.balancer.pick(&Facts { up: &|_| true, load: &load, key, tried }, &mut self.rng.borrow_mut())
     }
 
     /// A connection to a server: an idle one, a new one, or one that is waited for in line, within
@@ -190,15 +154,12 @@ impl Upstream {
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
     {
         let pool = self.pool(server)?;
-        let repeatable =
-            request.method.is_idempotent() && body.as_ref().is_none_or(Body::is_end_stream);
+        let repeatable = request.method.is_idempotent() && body.as_ref().is_none_or(Body::is_end_stream);
         let mut want = if repeatable { Want::Any } else { Want::Sure };
         loop {
             let conn = pool.checkout(want, request.timeouts.connect).await?;
             match send(conn, request, &head, body).await {
-                Err(error)
-                    if error.stale && !error.body_consumed && request.method.is_idempotent() =>
-                {
+                Err(error) if error.stale && !error.body_consumed && request.method.is_idempotent() => {
                     want = Want::Fresh;
                 }
                 outcome => return outcome,
@@ -207,8 +168,6 @@ impl Upstream {
     }
 
     fn pool(&self, server: usize) -> Result<&Rc<Pool>, ExchangeError> {
-        self.pools
-            .get(server)
-            .ok_or_else(|| ExchangeError::because(ErrorKind::Connect, "no such server"))
+        self.pools.get(server).ok_or_else(|| ExchangeError::because(ErrorKind::Connect, "no such server"))
     }
 }

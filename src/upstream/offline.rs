@@ -29,12 +29,7 @@ pub struct Whole {
 pub fn read_response(method: &Method, text: &[u8], step: usize) -> Result<Whole, ExchangeError> {
     let limits = Limits::default();
     let mut pieces = text.chunks(step.max(1));
-    let mut more = |buf: &mut BytesMut| {
-        pieces
-            .next()
-            .map(|piece| buf.extend_from_slice(piece))
-            .is_some()
-    };
+    let mut more = |buf: &mut BytesMut| pieces.next().map(|piece| buf.extend_from_slice(piece)).is_some();
     let (mut buf, mut reader) = (BytesMut::new(), HeadReader::default());
     let head = loop {
         match reader.read(&mut buf, limits.head)? {
@@ -62,10 +57,5 @@ pub fn read_response(method: &Method, text: &[u8], step: usize) -> Result<Whole,
         }
     }
     let reusable = head.keep_alive && !closed && buf.is_empty() && !more(&mut buf);
-    Ok(Whole {
-        head,
-        body,
-        trailers,
-        reusable,
-    })
+    Ok(Whole { head, body, trailers, reusable })
 }

@@ -63,11 +63,7 @@ impl Pool {
     }
 
     /// A connection, within `connect` if it must be waited for or made.
-    pub(super) async fn checkout(
-        self: &Rc<Self>,
-        want: Want,
-        connect: Duration,
-    ) -> Result<Conn, ExchangeError> {
+    pub(super) async fn checkout(self: &Rc<Self>, want: Want, connect: Duration) -> Result<Conn, ExchangeError> {
         let mut end = None;
         // What is slow is boxed: every request would carry the room for it.
         let (slot, granted) = match Slot::take(self) {
@@ -105,20 +101,11 @@ impl Pool {
         let (sender, receiver) = oneshot::channel();
         self.waiting.borrow_mut().push_back(sender);
         let left = end.saturating_duration_since(Instant::now());
-        let granted = self
-            .connector
-            .timer
-            .deadline()
-            .timeout(left, receiver)
-            .await;
+        let granted = self.connector.timer.deadline().timeout(left, receiver).await;
         if granted.is_none() {
-            self.waiting
-                .borrow_mut()
-                .retain(|sender| !sender.is_closed());
+            self.waiting.borrow_mut().retain(|sender| !sender.is_closed());
         }
-        granted
-            .and_then(Result::ok)
-            .ok_or_else(|| ExchangeError::new(ErrorKind::ConnectTimeout))
+        granted.and_then(Result::ok).ok_or_else(|| ExchangeError::new(ErrorKind::ConnectTimeout))
     }
 
     /// Hands a free slot, and what connection there is, to the first who still waits.
@@ -189,9 +176,7 @@ impl Slot {
             return None;
         }
         pool.used.set(used + 1);
-        Some(Self {
-            counted: Counted::new(pool),
-        })
+        Some(Self { counted: Counted::new(pool) })
     }
 
     pub(super) fn put_back(self, mut wire: Box<Wire>) {

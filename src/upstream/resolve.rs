@@ -14,22 +14,14 @@ pub const REMEMBERED: Duration = Duration::from_secs(5);
 /// The addresses of one server.
 pub(super) enum Resolver {
     Fixed(SocketAddr),
-    Name {
-        host: String,
-        port: u16,
-        known: RefCell<Option<(Instant, Vec<SocketAddr>)>>,
-    },
+    Name { host: String, port: u16, known: RefCell<Option<(Instant, Vec<SocketAddr>)>> },
 }
 
 impl Resolver {
     pub(super) fn new(server: &Server) -> Self {
         match &server.host {
             Host::Ip(ip) => Self::Fixed(SocketAddr::new(*ip, server.port)),
-            Host::Name(name) => Self::Name {
-                host: name.clone(),
-                port: server.port,
-                known: RefCell::default(),
-            },
+            Host::Name(name) => Self::Name { host: name.clone(), port: server.port, known: RefCell::default() },
         }
     }
 

@@ -79,13 +79,7 @@ pub async fn send<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
-    let upload = Upload::start(
-        &mut conn.wire,
-        request.method,
-        head,
-        body,
-        request.expect_continue,
-    );
+    let upload = Upload::start(&mut conn.wire, request.method, head, body, request.expect_continue);
     let mut exchange = Exchange {
         upload,
         phase: Phase::Begin,
@@ -95,13 +89,7 @@ where
         interim: 0,
     };
     let found = poll_fn(|cx| exchange.poll(cx, &mut conn, request, body)).await;
-    let Exchange {
-        upload,
-        phase,
-        broken,
-        heard,
-        ..
-    } = exchange;
+    let Exchange { upload, phase, broken, heard, .. } = exchange;
     let head = match found {
         Ok(head) => head,
         Err(mut error) => {
@@ -121,11 +109,7 @@ where
     }
     let decoder = Decoder::new(head.body(request.method), request.limits.trailers);
     let keep = head.keep_alive && broken.is_none();
-    let unsent = if sent {
-        None
-    } else {
-        Some((upload, body.take()))
-    };
+    let unsent = if sent { None } else { Some((upload, body.take())) };
     let body = UpstreamBody::new(conn, decoder, unsent, keep, request.timeouts.idle)?;
     Ok(Answer::Response(respond(head, body)))
 }
@@ -215,9 +199,7 @@ impl Exchange {
                 Phase::Response
             }
             Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending if self.upload.is_blocked(&conn.wire) => {
-                Phase::Write(self.upload.written)
-            }
+            Poll::Pending if self.upload.is_blocked(&conn.wire) => Phase::Write(self.upload.written),
             Poll::Pending if self.upload.is_held() => Phase::Continue,
             Poll::Pending => Phase::Body,
         };
@@ -245,8 +227,7 @@ impl Exchange {
             while !conn.wire.read.is_empty()
                 && let Some(head) = self.reader.read(&mut conn.wire.read, request.limits.head)?
             {
-                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
-                {
+                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
                     return Ok(Poll::Ready(head));
                 }
                 self.interim += 1;

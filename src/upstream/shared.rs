@@ -33,20 +33,10 @@ impl Shared {
     /// # Errors
     /// The certificate authorities cannot be read.
     pub fn new(config: Config, workers: u32) -> Result<Arc<Self>, TlsError> {
-        let secure = config
-            .servers
-            .iter()
-            .any(|server| server.scheme == Scheme::Https);
-        let tls = if secure {
-            Some(tls::client_config(&config.roots)?)
-        } else {
-            None
-        };
-        let counted = if Balancer::new(config.balance, &config.servers).needs_load() {
-            config.servers.len()
-        } else {
-            0
-        };
+        let secure = config.servers.iter().any(|server| server.scheme == Scheme::Https);
+        let tls = if secure { Some(tls::client_config(&config.roots)?) } else { None };
+        let counted =
+            if Balancer::new(config.balance, &config.servers).needs_load() { config.servers.len() } else { 0 };
         Ok(Arc::new(Self {
             workers,
             tls,

@@ -27,16 +27,10 @@ impl Stream {
             // Tickets for later sessions may come at any time: TLS must look at what came.
             Self::Tls(tls) => {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
-                Pin::new(tls.as_mut())
-                    .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
-                    .is_pending()
+                Pin::new(tls.as_mut()).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
             }
         };
-        quiet
-            && (!ask
-                || would_block(
-                    socket2::SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]),
-                ))
+        quiet && (!ask || would_block(socket2::SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()])))
     }
 
     /// TCP hands every write to the kernel at once; TLS may keep some of it.
@@ -58,11 +52,7 @@ fn would_block(result: io::Result<usize>) -> bool {
 
 impl AsyncRead for Stream {
     #[inline]
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
@@ -72,11 +62,7 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     #[inline]
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),

@@ -70,15 +70,9 @@ impl Timer {
     /// A new deadline, not armed.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
-        let entry = Rc::new(Entry {
-            at: Cell::new(NEVER),
-            waker: RefCell::new(None),
-        });
+        let entry = Rc::new(Entry { at: Cell::new(NEVER), waker: RefCell::new(None) });
         self.0.entries.borrow_mut().push(entry.clone());
-        Deadline {
-            clock: self.0.clone(),
-            entry,
-        }
+        Deadline { clock: self.0.clone(), entry }
     }
 
     /// The time since the timer began, as of the last tick. It stands still while nothing is armed.
@@ -130,10 +124,7 @@ async fn tick(clock: Weak<Clock>) {
 impl Clock {
     fn refresh(&self) -> u64 {
         let elapsed = self.start.elapsed();
-        let millis = elapsed
-            .as_secs()
-            .saturating_mul(1000)
-            .saturating_add(elapsed.subsec_millis().into());
+        let millis = elapsed.as_secs().saturating_mul(1000).saturating_add(elapsed.subsec_millis().into());
         let now = millis / u64::from(self.tick);
         self.now.set(now);
         now
@@ -146,9 +137,7 @@ impl Clock {
             match entry.at.get() {
                 NEVER => {}
                 // One more, because this tick may have begun before the deadline was armed.
-                at if at & FROM_NEXT != 0 => entry
-                    .at
-                    .set(now.saturating_add(at ^ FROM_NEXT).saturating_add(1)),
+                at if at & FROM_NEXT != 0 => entry.at.set(now.saturating_add(at ^ FROM_NEXT).saturating_add(1)),
                 at if at <= now => woken.extend(entry.waker.take()),
                 _ => {}
             }
@@ -180,21 +169,15 @@ impl Deadline {
         if let Some(waker) = self.clock.sleeping.take() {
             waker.wake();
         }
-        let ticks = after
-            .as_nanos()
-            .div_ceil(u128::from(self.clock.tick) * 1_000_000);
-        let ticks = u64::try_from(ticks)
-            .unwrap_or(FROM_NEXT)
-            .min(FROM_NEXT >> 1);
+        let ticks = after.as_nanos().div_ceil(u128::from(self.clock.tick) * 1_000_000);
+        let ticks = u64::try_from(ticks).unwrap_or(FROM_NEXT).min(FROM_NEXT >> 1);
         self.entry.at.set(FROM_NEXT | ticks);
     }
 
     /// Takes the deadline back.
     pub fn disarm(&self) {
         if self.entry.at.replace(NEVER) != NEVER {
-            self.clock
-                .armed
-                .set(self.clock.armed.get().saturating_sub(1));
+            self.clock.armed.set(self.clock.armed.get().saturating_sub(1));
         }
     }
 
@@ -253,18 +236,10 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(7)).await;
                 let begun = std::time::Instant::now();
                 let wait = Duration::from_millis(ms);
-                assert!(
-                    deadline
-                        .timeout(wait, std::future::pending::<()>())
-                        .await
-                        .is_none()
-                );
+                assert!(deadline.timeout(wait, std::future::pending::<()>()).await.is_none());
                 let took = begun.elapsed();
                 assert!(took >= wait, "{took:?} for {wait:?}");
-                assert!(
-                    took < wait + 3 * TICK + SLOW_MACHINE,
-                    "{took:?} for {wait:?}"
-                );
+                assert!(took < wait + 3 * TICK + SLOW_MACHINE, "{took:?} for {wait:?}");
             }
         });
     }
@@ -274,12 +249,7 @@ mod tests {
         local(async {
             let timer = Timer::new();
             let deadline = timer.deadline();
-            assert_eq!(
-                deadline
-                    .timeout(Duration::from_millis(50), async { 7 })
-                    .await,
-                Some(7)
-            );
+            assert_eq!(deadline.timeout(Duration::from_millis(50), async { 7 }).await, Some(7));
             assert_eq!(timer.0.armed.get(), 0);
             drop(deadline);
             timer.0.advance(&mut Vec::new());

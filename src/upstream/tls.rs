@@ -55,13 +55,8 @@ fn system_roots() -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(found.certs);
     if store.is_empty() {
-        let why = found
-            .errors
-            .first()
-            .map_or(String::new(), |error| format!(": {error}"));
-        return Err(TlsError(format!(
-            "the system has no certificate authorities{why}"
-        )));
+        let why = found.errors.first().map_or(String::new(), |error| format!(": {error}"));
+        return Err(TlsError(format!("the system has no certificate authorities{why}")));
     }
     Ok(store)
 }

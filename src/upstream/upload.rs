@@ -56,13 +56,8 @@ impl Upload {
     ) -> Self {
         wire.write.clear();
         head(&mut wire.write);
-        let length = body.as_ref().map_or(Some(0), |body| {
-            if body.is_end_stream() {
-                Some(0)
-            } else {
-                body.size_hint().exact()
-            }
-        });
+        let length =
+            body.as_ref().map_or(Some(0), |body| if body.is_end_stream() { Some(0) } else { body.size_hint().exact() });
         let rest = match length {
             // The absence of a body says nothing of itself where one is usual (RFC 9110, 8.6).
             Some(0) => {
@@ -79,8 +74,7 @@ impl Upload {
                 Rest::Length(length)
             }
             None => {
-                wire.write
-                    .extend_from_slice(b"transfer-encoding: chunked\r\n");
+                wire.write.extend_from_slice(b"transfer-encoding: chunked\r\n");
                 Rest::Chunks
             }
         };
@@ -186,8 +180,7 @@ impl Upload {
     fn push(&mut self, wire: &mut Wire, data: Bytes) -> Result<(), ExchangeError> {
         let chunks = self.rest == Rest::Chunks;
         if let Rest::Length(left) = &mut self.rest {
-            let over =
-                || ExchangeError::because(ErrorKind::RequestBody, "longer than its content-length");
+            let over = || ExchangeError::because(ErrorKind::RequestBody, "longer than its content-length");
             *left = left.checked_sub(data.len() as u64).ok_or_else(over)?;
         }
         if chunks {
@@ -195,8 +188,7 @@ impl Upload {
         }
         if data.len() <= COPY {
             wire.write.extend_from_slice(&data);
-            wire.write
-                .extend_from_slice(if chunks { b"\r\n" } else { b"" });
+            wire.write.extend_from_slice(if chunks { b"\r\n" } else { b"" });
         } else {
             self.piece = data;
             self.suffix = if chunks { b"\r\n" } else { b"" };
@@ -209,21 +201,12 @@ impl Upload {
             let Wire { stream, write, .. } = wire;
             let head = write.get(self.done..).unwrap_or_default();
             let stream = Pin::new(stream);
-            let mut n = match (
-                head.is_empty(),
-                self.piece.is_empty() && self.suffix.is_empty(),
-            ) {
+            let mut n = match (head.is_empty(), self.piece.is_empty() && self.suffix.is_empty()) {
                 (true, true) => break,
                 (false, true) => ready!(tokio::io::AsyncWrite::poll_write(stream, cx, head))?,
                 (_, false) => {
-                    let parts = [
-                        IoSlice::new(head),
-                        IoSlice::new(&self.piece),
-                        IoSlice::new(self.suffix),
-                    ];
-                    ready!(tokio::io::AsyncWrite::poll_write_vectored(
-                        stream, cx, &parts
-                    ))?
+                    let parts = [IoSlice::new(head), IoSlice::new(&self.piece), IoSlice::new(self.suffix)];
+                    ready!(tokio::io::AsyncWrite::poll_write_vectored(stream, cx, &parts))?
                 }
             };
             if n == 0 {

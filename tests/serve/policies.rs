@@ -4,7 +4,9 @@ use super::support::*;
 
 #[test]
 fn limits_answer_429() {
-    let gateway = Gateway::serve("listen http LISTEN\nupstream e { echo }\nroute ANY /{rest...} -> e { limit 2/min by client.ip }\n");
+    let gateway = Gateway::serve(
+        "listen http LISTEN\nupstream e { echo }\nroute ANY /{rest...} -> e { limit 2/min by client.ip }\n",
+    );
     let answers: Vec<_> = (0..3).map(|_| gateway.get("/")).collect();
     assert_eq!(answers.iter().map(|a| a.status).collect::<Vec<_>>(), [200, 200, 429]);
     assert!(answers[2].header("retry-after").is_some());
@@ -13,7 +15,8 @@ fn limits_answer_429() {
 
 #[test]
 fn concurrent_limits_count_until_the_answer_has_ended() {
-    let gateway = Gateway::serve("listen http LISTEN\nupstream e { echo }\nroute ANY /{rest...} -> e { limit 1 concurrent }\n");
+    let gateway =
+        Gateway::serve("listen http LISTEN\nupstream e { echo }\nroute ANY /{rest...} -> e { limit 1 concurrent }\n");
     for _ in 0..5 {
         assert_eq!(gateway.get("/").status, 200);
     }
@@ -23,7 +26,10 @@ fn concurrent_limits_count_until_the_answer_has_ended() {
 fn api_keys_and_their_file() {
     let key = "k-1234567890123456789012";
     let hash = {
-        let out = std::process::Command::new("sha256sum").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn();
+        let out = std::process::Command::new("sha256sum")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn();
         let mut child = out.unwrap();
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), key.as_bytes()).unwrap();
         let out = child.wait_with_output().unwrap();
@@ -90,7 +96,8 @@ fn failures_can_have_other_answers() {
 
 #[test]
 fn preflights_are_answered_here() {
-    let program = "listen http LISTEN\nupstream e { echo }\ncors { origins \"https://shop.example\" }\nroute PUT /x -> e\n";
+    let program =
+        "listen http LISTEN\nupstream e { echo }\ncors { origins \"https://shop.example\" }\nroute PUT /x -> e\n";
     let gateway = Gateway::serve(program);
     let answer = gateway.ask(
         "OPTIONS /x HTTP/1.1\r\nhost: test\r\norigin: https://shop.example\r\naccess-control-request-method: PUT\r\n\r\n",
@@ -102,9 +109,13 @@ fn preflights_are_answered_here() {
 fn bodies_end_at_body_max() {
     let program = "listen http LISTEN\nupstream e { echo }\nroute ANY /{rest...} -> e { body max 1KiB }\n";
     let gateway = Gateway::serve(program);
-    let said = gateway.ask(&format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2000\r\n\r\n{}", "x".repeat(2000)));
+    let said =
+        gateway.ask(&format!("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2000\r\n\r\n{}", "x".repeat(2000)));
     assert_eq!(said.status, 413);
-    let unsaid = format!("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n7d0\r\n{}\r\n0\r\n\r\n", "x".repeat(2000));
+    let unsaid = format!(
+        "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n7d0\r\n{}\r\n0\r\n\r\n",
+        "x".repeat(2000)
+    );
     assert_eq!(gateway.ask(&unsaid).status, 413);
 }
 

@@ -166,7 +166,9 @@ fn an_upgrade_is_a_tunnel() {
     let server = Server::raw(|mut stream, mut reader| {
         let head = read_head(&mut reader).unwrap();
         assert_eq!(field(&head, "upgrade"), Some("websocket"));
-        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nwelcome").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nwelcome")
+            .unwrap();
         let mut buffer = [0; 64];
         while let Ok(n @ 1..) = reader.read(&mut buffer) {
             stream.write_all(&buffer[..n]).unwrap();
@@ -176,7 +178,10 @@ fn an_upgrade_is_a_tunnel() {
     let mut client = gateway.connect();
     client.send(b"GET /chat HTTP/1.1\r\nhost: test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n");
     let answer = client.try_answer(true).unwrap();
-    assert_eq!((answer.status, answer.header("upgrade"), answer.header("connection")), (101, Some("websocket"), Some("upgrade")));
+    assert_eq!(
+        (answer.status, answer.header("upgrade"), answer.header("connection")),
+        (101, Some("websocket"), Some("upgrade"))
+    );
     let mut got = [0; 7];
     client.reader.read_exact(&mut got).unwrap();
     assert_eq!(&got, b"welcome");
@@ -269,10 +274,14 @@ fn another_server_is_tried_and_never_the_same_while_one_is_up() {
 #[test]
 fn slow_clients_are_not_waited_for() {
     let server = Server::text("hello");
-    let program = format!("listen http LISTEN {{ timeout header 300ms, idle 300ms }}\nroute ANY /{{rest...}} -> {}\n", server.url());
+    let program = format!(
+        "listen http LISTEN {{ timeout header 300ms, idle 300ms }}\nroute ANY /{{rest...}} -> {}\n",
+        server.url()
+    );
     let gateway = Gateway::serve(&program);
     let began = Instant::now();
-    let mut clients: Vec<_> = ["", "GET / HT", "GET / HTTP/1.1\r\nhost: te"].map(|text| (text, gateway.connect())).into();
+    let mut clients: Vec<_> =
+        ["", "GET / HT", "GET / HTTP/1.1\r\nhost: te"].map(|text| (text, gateway.connect())).into();
     for (text, client) in &mut clients {
         client.send(text.as_bytes());
     }

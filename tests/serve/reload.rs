@@ -80,7 +80,10 @@ fn listeners_come_and_go() {
 fn pools_and_counters_stay() {
     let server = Server::text("hello");
     let program = |extra: &str| {
-        format!("listen http LISTEN\nupstream u {}\nroute GET /a -> u\nroute GET /b -> respond 200 {{ limit 1/min }}\n{extra}", server.url())
+        format!(
+            "listen http LISTEN\nupstream u {}\nroute GET /a -> u\nroute GET /b -> respond 200 {{ limit 1/min }}\n{extra}",
+            server.url()
+        )
     };
     let gateway = Gateway::serve(&program(""));
     let mut client = gateway.connect();
@@ -128,9 +131,12 @@ fn what_cannot_be_served_is_said_at_once() {
     let address = taken.local_addr().unwrap();
     let (code, error) = serve(&format!("listen http {address}\nroute GET / -> respond 204\n"));
     assert!(code == Some(1) && error.contains("the port is in use") && error.contains("ss -ltnp"), "{error}");
-    let (code, error) = serve("listen http :8080\ninput a: string\ninput b: string\nroute GET / -> respond 200 text a\n");
+    let (code, error) =
+        serve("listen http :8080\ninput a: string\ninput b: string\nroute GET / -> respond 200 text a\n");
     assert!(code == Some(1) && error.contains("GW_A") && error.contains("GW_B"), "{error}");
-    let (code, error) = serve("listen http :8080\ntable t: [string] from file \"gone.txt\"\nroute GET / when host in t -> respond 204\n");
+    let (code, error) = serve(
+        "listen http :8080\ntable t: [string] from file \"gone.txt\"\nroute GET / when host in t -> respond 204\n",
+    );
     assert!(code == Some(1) && error.contains("gone.txt"), "{error}");
 }
 

@@ -23,8 +23,16 @@ impl Checker<'_> {
         let fits_count = arguments.len() == wanted || row.variadic && arguments.len() > wanted;
         if !fits_count {
             let noun = if wanted == 1 { "argument" } else { "arguments" };
-            let message = format!("`{}` takes {wanted} {noun}{}, not {}", row.name, if row.variadic { " or more" } else { "" }, arguments.len());
-            return self.report(Diagnostic::new(Code::E0415, span, message).help(format!("`{}`; such as `{}`", row.signature, row.example)));
+            let message = format!(
+                "`{}` takes {wanted} {noun}{}, not {}",
+                row.name,
+                if row.variadic { " or more" } else { "" },
+                arguments.len()
+            );
+            return self.report(
+                Diagnostic::new(Code::E0415, span, message)
+                    .help(format!("`{}`; such as `{}`", row.signature, row.example)),
+            );
         }
         let mut typed = Vec::with_capacity(arguments.len());
         for (i, argument) in arguments.iter().enumerate() {
@@ -53,7 +61,15 @@ impl Checker<'_> {
         let function = row.function;
         if matches!(function, Function::Uuid | Function::Now) {
             let ir = Ir::Call(function, Box::new([]));
-            return Typed { ir, ty, reads: Reads::VOLATILE, phase: Phase::Constant, constant: None, secret: false, span };
+            return Typed {
+                ir,
+                ty,
+                reads: Reads::VOLATILE,
+                phase: Phase::Constant,
+                constant: None,
+                secret: false,
+                span,
+            };
         }
         self.finish_all(ty, span, typed, |arguments| Ir::Call(function, arguments.into()))
     }
@@ -68,11 +84,23 @@ impl Checker<'_> {
         let good = match parameter {
             Parameter::Scalar => return self.scalar(typed, e, "a text"),
             Parameter::Scalars => match base {
-                Type::List(element) => !matches!(element.as_ref(), Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Optional(_)),
+                Type::List(element) => {
+                    !matches!(element.as_ref(), Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Optional(_))
+                }
                 other => *other == Type::Json,
             },
             Parameter::Sized => {
-                matches!(base, Type::String | Type::Union(_) | Type::Url | Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Json | Type::Bytes)
+                matches!(
+                    base,
+                    Type::String
+                        | Type::Union(_)
+                        | Type::Url
+                        | Type::List(_)
+                        | Type::Map(_)
+                        | Type::Record(_)
+                        | Type::Json
+                        | Type::Bytes
+                )
             }
             Parameter::Object => matches!(base, Type::Record(_) | Type::Map(_) | Type::Json),
             Parameter::Data => matches!(base, Type::Bytes | Type::Secret) || fits(base, &Type::String),
@@ -81,7 +109,9 @@ impl Checker<'_> {
         };
         match &typed.ty {
             Type::Error => typed,
-            Type::Optional(_) if good => self.unsettled(e, &typed.ty.clone(), &format!("the argument of `{}`", row.name)),
+            Type::Optional(_) if good => {
+                self.unsettled(e, &typed.ty.clone(), &format!("the argument of `{}`", row.name))
+            }
             _ if good => typed,
             ty => self.report(
                 Diagnostic::new(Code::E0404, e.span, format!("`{}` does not take {}", row.name, shown::a(ty)))
@@ -107,10 +137,21 @@ impl Checker<'_> {
             _ => None,
         };
         let Some(name) = name else {
-            return self.report(Diagnostic::new(Code::E0415, span, "`headers` takes the name of a header").help("such as `headers(\"x-tag\")`"));
+            return self.report(
+                Diagnostic::new(Code::E0415, span, "`headers` takes the name of a header")
+                    .help("such as `headers(\"x-tag\")`"),
+            );
         };
         let ty = Type::List(Box::new(Type::String));
-        Typed { ir: Ir::Fact(Fact::Headers(name)), ty, reads: Reads::HEAD, phase: Phase::Request, constant: None, secret: false, span }
+        Typed {
+            ir: Ir::Fact(Fact::Headers(name)),
+            ty,
+            reads: Reads::HEAD,
+            phase: Phase::Request,
+            constant: None,
+            secret: false,
+            span,
+        }
     }
 
     fn no_function(&mut self, name: &Name, arguments: &[Expr]) -> Typed {
@@ -133,7 +174,9 @@ impl Checker<'_> {
         };
         let help = match (known, name.text.rsplit_once('.')) {
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some((of, method))) if names().any(|n| n == method) => format!("functions stand before what they take: `{method}({of})`"),
+            (None, Some((of, method))) if names().any(|n| n == method) => {
+                format!("functions stand before what they take: `{method}({of})`")
+            }
             _ => format!("the functions are `{}`", names().collect::<Vec<_>>().join(" ")),
         };
         self.report(Diagnostic::new(Code::E0415, name.span, format!("there is no function `{}`", name.text)).help(help))

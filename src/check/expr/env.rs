@@ -171,8 +171,9 @@ impl Globals {
         }
         cycle.iter().for_each(|l| l.in_cycle.set(true));
         let names: Vec<String> = open.iter().skip(start).chain(open.get(start)).map(|n| format!("`{n}`")).collect();
-        let mut diagnostic = Diagnostic::new(Code::E0411, span, format!("constants need one another: {}", names.join(" → ")))
-            .label("this needs the constant that is being worked out");
+        let mut diagnostic =
+            Diagnostic::new(Code::E0411, span, format!("constants need one another: {}", names.join(" → ")))
+                .label("this needs the constant that is being worked out");
         for (entry, name) in cycle.iter().zip(open.iter().skip(start)) {
             diagnostic = diagnostic.also(entry.name_span, format!("`{name}` is declared here"));
         }

@@ -104,9 +104,9 @@ fn converted(value: &Value<'static>, want: &Type) -> Option<Value<'static>> {
         (Value::List(values), Type::List(element)) => {
             Value::List(values.iter().map(|v| converted(v, element)).collect::<Option<Vec<_>>>()?.into())
         }
-        (Value::Map(fields), Type::Map(element)) => {
-            Value::Map(fields.iter().map(|(k, v)| Some((k.clone(), converted(v, element)?))).collect::<Option<Vec<_>>>()?.into())
-        }
+        (Value::Map(fields), Type::Map(element)) => Value::Map(
+            fields.iter().map(|(k, v)| Some((k.clone(), converted(v, element)?))).collect::<Option<Vec<_>>>()?.into(),
+        ),
         (v, want) if fits(&type_of(v), want) => v.clone(),
         _ => return None,
     })
@@ -120,7 +120,8 @@ impl Checker<'_> {
         }
         if let Some(value) = typed.constant.as_ref().and_then(|v| converted(v, want)) {
             // Keeps the narrower type: `"a"` stays text where `string?` is wanted.
-            let narrow = fits(&typed.ty, want) && !matches!(settled_type(want), Type::Secret | Type::Cidr | Type::List(_) | Type::Map(_));
+            let narrow = fits(&typed.ty, want)
+                && !matches!(settled_type(want), Type::Secret | Type::Cidr | Type::List(_) | Type::Map(_));
             let ty = if narrow { typed.ty.clone() } else { settled_type(want).clone() };
             return Typed { ir: Ir::Const(value.clone()), constant: Some(value), ty, ..typed };
         }
@@ -151,7 +152,9 @@ impl Checker<'_> {
             _ => format!("{} must stand here", shown::a(want)),
         };
         let help = self.misfit_help(typed, base, e);
-        self.report(Diagnostic::new(Code::E0404, e.span, message).label(format!("this is `{}`", typed.ty)).maybe_help(help))
+        self.report(
+            Diagnostic::new(Code::E0404, e.span, message).label(format!("this is `{}`", typed.ty)).maybe_help(help),
+        )
     }
 
     fn misfit_help(&self, typed: &Typed, want: &Type, e: &Expr) -> Option<String> {
@@ -174,7 +177,9 @@ impl Checker<'_> {
             }
         }
         match (want, settled_type(&typed.ty)) {
-            (Type::Bool, _) if matches!(typed.ty, Type::Optional(_)) => Some(format!("ask whether it is there with `{what} != null`, or compare it")),
+            (Type::Bool, _) if matches!(typed.ty, Type::Optional(_)) => {
+                Some(format!("ask whether it is there with `{what} != null`, or compare it"))
+            }
             (Type::Bool, Type::Json) => Some(format!("compare it: `{what} == true`")),
             (Type::Bool, Type::String | Type::Union(_)) => Some(format!("compare it: `{what} == \"…\"`")),
             (Type::Bool, Type::Int | Type::Float) => Some(format!("compare it: `{what} > 0`")),

@@ -25,8 +25,12 @@ pub(super) fn where_it_is(e: &Expr, holds: bool) -> Vec<SmolStr> {
             }
             (BinaryOp::NotEqual, true) | (BinaryOp::Equal, false) => not_null(a, b),
             // What equals a literal is there.
-            (BinaryOp::Equal, true) | (BinaryOp::NotEqual, false) if is_literal(b) => shown::path(a).into_iter().collect(),
-            (BinaryOp::Equal, true) | (BinaryOp::NotEqual, false) if is_literal(a) => shown::path(b).into_iter().collect(),
+            (BinaryOp::Equal, true) | (BinaryOp::NotEqual, false) if is_literal(b) => {
+                shown::path(a).into_iter().collect()
+            }
+            (BinaryOp::Equal, true) | (BinaryOp::NotEqual, false) if is_literal(a) => {
+                shown::path(b).into_iter().collect()
+            }
             (BinaryOp::In, true) | (BinaryOp::NotIn, false) => match &b.kind {
                 ExprKind::List(elements) if elements.iter().all(is_literal) => shown::path(a).into_iter().collect(),
                 _ => Vec::new(),

@@ -50,22 +50,31 @@ impl Checker<'_> {
             }
             let Some(value) = typed.constant.clone() else {
                 if !typed.is_error() {
-                    self.report(Diagnostic::new(Code::E0407, typed.span, "an arm begins with a constant").help("what depends on the request is said with `and`, `or` and `??`"));
+                    self.report(
+                        Diagnostic::new(Code::E0407, typed.span, "an arm begins with a constant")
+                            .help("what depends on the request is said with `and`, `or` and `??`"),
+                    );
                 }
                 good = false;
                 continue;
             };
             if !comparable(&typed.ty, &subject.ty) {
                 self.report(
-                    Diagnostic::new(Code::E0404, typed.span, format!("this arm is never chosen: the subject is `{}`", subject.ty))
-                        .label(format!("this is `{}`", typed.ty))
-                        .also(subject.span, "the subject"),
+                    Diagnostic::new(
+                        Code::E0404,
+                        typed.span,
+                        format!("this arm is never chosen: the subject is `{}`", subject.ty),
+                    )
+                    .label(format!("this is `{}`", typed.ty))
+                    .also(subject.span, "the subject"),
                 );
                 good = false;
                 continue;
             }
             if let Some((_, first)) = found.iter().find(|(v, _)| v.equals(&value)) {
-                self.report(Diagnostic::new(Code::E0407, typed.span, "this arm is there twice").also(*first, "the first one"));
+                self.report(
+                    Diagnostic::new(Code::E0407, typed.span, "this arm is there twice").also(*first, "the first one"),
+                );
                 good = false;
             }
             found.push((value, typed.span));
@@ -96,7 +105,11 @@ impl Checker<'_> {
             true => format!("a `match` over `{}` needs an `else`", subject.ty),
             false => format!("this `match` says nothing for {}", missing.join(", ")),
         };
-        self.report(Diagnostic::new(Code::E0407, span, message).also(subject.span, format!("this is `{}`", subject.ty)).help(format!("add {arms}")));
+        self.report(
+            Diagnostic::new(Code::E0407, span, message)
+                .also(subject.span, format!("this is `{}`", subject.ty))
+                .help(format!("add {arms}")),
+        );
         false
     }
 

@@ -114,7 +114,11 @@ pub fn constant<'t>(typed: &'t Typed, place: &str, d: &mut Diagnostics) -> Optio
     }
     let varies = typed.phase > Phase::Constant || typed.reads.any_of(Reads::PARAM | Reads::TABLE | Reads::VOLATILE);
     if varies {
-        let what = if typed.reads.any_of(Reads::VOLATILE) { "this is another value each time" } else { "this depends on the request" };
+        let what = if typed.reads.any_of(Reads::VOLATILE) {
+            "this is another value each time"
+        } else {
+            "this depends on the request"
+        };
         d.push(
             Diagnostic::new(Code::E0419, typed.span, format!("{place} must be constant"))
                 .label(what)
@@ -172,7 +176,9 @@ impl<'c> Checker<'c> {
                 self.finish(Type::Bool, e.span, [inner], |[a]| Ir::Not(Box::new(a)))
             }
             ExprKind::Binary(op, op_span, a, b) => self.binary(*op, *op_span, a, b, expected, e.span),
-            ExprKind::Match { subject, arms, otherwise } => self.matching(subject, arms, otherwise.as_deref(), expected, e.span),
+            ExprKind::Match { subject, arms, otherwise } => {
+                self.matching(subject, arms, otherwise.as_deref(), expected, e.span)
+            }
         }
     }
 
@@ -187,7 +193,13 @@ impl<'c> Checker<'c> {
     }
 
     /// An expression made of checked parts; worked out at once where they are constant.
-    fn finish<const N: usize>(&mut self, ty: Type, span: Span, parts: [Typed; N], make: impl FnOnce([Ir; N]) -> Ir) -> Typed {
+    fn finish<const N: usize>(
+        &mut self,
+        ty: Type,
+        span: Span,
+        parts: [Typed; N],
+        make: impl FnOnce([Ir; N]) -> Ir,
+    ) -> Typed {
         let about = About::of(&parts);
         let ir = make(parts.map(|p| p.ir));
         self.made(ty, span, about, ir)
@@ -209,7 +221,9 @@ impl<'c> Checker<'c> {
         if about.constant {
             return match eval(&ir, &NoFacts).map(Value::into_static) {
                 Ok(value) => Typed { secret, ..Typed::constant(value, ty, span) },
-                Err(error) => self.report(Diagnostic::new(Code::E0417, span, format!("this constant has no value: {error}"))),
+                Err(error) => {
+                    self.report(Diagnostic::new(Code::E0417, span, format!("this constant has no value: {error}")))
+                }
             };
         }
         Typed { ir, ty, reads: about.reads, phase: about.phase, constant: None, secret, span }
@@ -251,9 +265,13 @@ impl<'c> Checker<'c> {
                     let before = element.clone().unwrap_or(Type::Error);
                     let first = typed.first().map_or(span, |t| t.span);
                     return self.report(
-                        Diagnostic::new(Code::E0404, e.span, format!("the elements of a list have one type, and this is no `{before}`"))
-                            .label(format!("this is `{}`", found.ty))
-                            .also(first, format!("this is `{before}`")),
+                        Diagnostic::new(
+                            Code::E0404,
+                            e.span,
+                            format!("the elements of a list have one type, and this is no `{before}`"),
+                        )
+                        .label(format!("this is `{}`", found.ty))
+                        .also(first, format!("this is `{before}`")),
                     );
                 }
                 element = united;

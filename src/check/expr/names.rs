@@ -13,7 +13,8 @@ use http::HeaderName;
 use smol_str::SmolStr;
 
 /// Facts that have fields and are none themselves.
-const NAMESPACES: [&str; 9] = ["client", "request", "query", "header", "cookie", "route", "upstream", "response", "error"];
+const NAMESPACES: [&str; 9] =
+    ["client", "request", "query", "header", "cookie", "route", "upstream", "response", "error"];
 
 impl Checker<'_> {
     /// `a`, `a.b`, `a[b]`.
@@ -47,7 +48,15 @@ impl Checker<'_> {
                 return self.too_early(name, Phase::Request, span);
             }
             let slot = u16::try_from(slot).unwrap_or(u16::MAX);
-            return Typed { ir: Ir::Param(slot), ty, reads: Reads::PARAM, phase: Phase::Request, constant: None, secret: false, span };
+            return Typed {
+                ir: Ir::Param(slot),
+                ty,
+                reads: Reads::PARAM,
+                phase: Phase::Request,
+                constant: None,
+                secret: false,
+                span,
+            };
         }
         if let Some((_, argument)) = env.arguments.iter().find(|(n, _)| n == name) {
             return Typed { span, ..argument.clone() };
@@ -60,8 +69,9 @@ impl Checker<'_> {
         }
         if env.globals.table(name).is_some() {
             return self.report(
-                Diagnostic::new(Code::E0416, span, format!("the table `{name}` is no value"))
-                    .help(format!("ask it with `x in {name}`, or take from a `{{string: T}}` table with `{name}[key]`")),
+                Diagnostic::new(Code::E0416, span, format!("the table `{name}` is no value")).help(format!(
+                    "ask it with `x in {name}`, or take from a `{{string: T}}` table with `{name}[key]`"
+                )),
             );
         }
         if NAMESPACES.contains(&name.as_str()) || name == "caller" {
@@ -99,7 +109,9 @@ impl Checker<'_> {
                 }
             }
             ExprKind::Index(of, at) => match &at.kind {
-                ExprKind::Literal(Value::Str(key)) => (self.row(&format!("{}.", self.fact_path(of)?))?, Some(SmolStr::new(key))),
+                ExprKind::Literal(Value::Str(key)) => {
+                    (self.row(&format!("{}.", self.fact_path(of)?))?, Some(SmolStr::new(key)))
+                }
                 _ => return None,
             },
             _ => return None,
@@ -122,7 +134,10 @@ impl Checker<'_> {
             return self.too_early(&shown, row.phase, span);
         }
         if !row.supported {
-            return self.report(Diagnostic::new(Code::E0901, span, format!("`{shown}` is not supported yet")).label("not supported yet"));
+            return self.report(
+                Diagnostic::new(Code::E0901, span, format!("`{shown}` is not supported yet"))
+                    .label("not supported yet"),
+            );
         }
         let fact = match (row.make, name) {
             (Make::Plain(make), _) => make(),
@@ -130,7 +145,11 @@ impl Checker<'_> {
             (Make::Field(make), Some(name)) => match HeaderName::from_bytes(name.as_bytes()) {
                 Ok(name) => make(name),
                 Err(_) => {
-                    return self.report(Diagnostic::new(Code::E0409, span, format!("\"{name}\" cannot be the name of a header")));
+                    return self.report(Diagnostic::new(
+                        Code::E0409,
+                        span,
+                        format!("\"{name}\" cannot be the name of a header"),
+                    ));
                 }
             },
             (_, None) => return Typed::error(span),
@@ -152,7 +171,9 @@ impl Checker<'_> {
     pub(super) fn too_early(&mut self, name: &str, known: Phase, span: Span) -> Typed {
         let place = self.env.place;
         let help = match self.env.phase {
-            Phase::Constant => "constants are worked out before anything is served: name the fact where it is used".to_owned(),
+            Phase::Constant => {
+                "constants are worked out before anything is served: name the fact where it is used".to_owned()
+            }
             now => format!("{place} is evaluated {}", now.when()),
         };
         self.report(
@@ -209,10 +230,12 @@ impl Checker<'_> {
         match (name.as_str(), row) {
             ("scopes", Some(row)) => {
                 if let Some(without) = info.alternatives.iter().find(|a| !a.scopes) {
-                    return Err(
-                        Diagnostic::new(Code::E0418, span, format!("callers by `{}` have no scopes", without.auth))
-                            .help("scopes come with tokens: ask for them where only such an `auth` holds"),
-                    );
+                    return Err(Diagnostic::new(
+                        Code::E0418,
+                        span,
+                        format!("callers by `{}` have no scopes", without.auth),
+                    )
+                    .help("scopes come with tokens: ask for them where only such an `auth` holds"));
                 }
                 return Ok((Fact::CallerScopes, (row.ty)()));
             }
@@ -227,7 +250,8 @@ impl Checker<'_> {
                 (None, _) => lacking.push(&alternative.auth),
                 (Some(ty), None) => first = Some((&alternative.auth, ty)),
                 (Some(ty), Some((auth, before))) if ty != *before => {
-                    let message = format!("`caller.{name}` is `{before}` by `{auth}` and `{ty}` by `{}`", alternative.auth);
+                    let message =
+                        format!("`caller.{name}` is `{before}` by `{auth}` and `{ty}` by `{}`", alternative.auth);
                     return Err(Diagnostic::new(Code::E0418, span, message).help("declare it with one type in both"));
                 }
                 _ => {}
@@ -235,19 +259,30 @@ impl Checker<'_> {
         }
         match (first, lacking.as_slice()) {
             (Some((_, ty)), []) => Ok((Fact::Claim(name.clone()), ty)),
-            (Some((auth, ty)), [lacking, ..]) => Err(
-                Diagnostic::new(Code::E0418, span, format!("`auth {lacking}` has no claim `{name}`"))
+            (Some((auth, ty)), [lacking, ..]) => {
+                Err(Diagnostic::new(Code::E0418, span, format!("`auth {lacking}` has no claim `{name}`"))
                     .label(format!("only `{auth}` declares it"))
-                    .help(format!("declare `{name}: {ty}` in the claims of `{lacking}`, or ask for it where only `{auth}` holds")),
-            ),
+                    .help(format!(
+                        "declare `{name}: {ty}` in the claims of `{lacking}`, or ask for it where only `{auth}` holds"
+                    )))
+            }
             (None, _) => {
-                let known = info.alternatives.iter().flat_map(|a| a.claims.iter().map(|(n, _)| n.as_str())).chain(["id", "via", "scopes"]);
+                let known = info
+                    .alternatives
+                    .iter()
+                    .flat_map(|a| a.claims.iter().map(|(n, _)| n.as_str()))
+                    .chain(["id", "via", "scopes"]);
                 let auths: Vec<String> = info.alternatives.iter().map(|a| format!("`{}`", a.auth)).collect();
                 let help = match nearest(name, known) {
                     Some(near) => format!("did you mean `caller.{near}`?"),
                     None => format!("declare it: `claims {{ {name}: string }}`"),
                 };
-                Err(Diagnostic::new(Code::E0409, span, format!("no claim `{name}` is declared by {}", auths.join(" or "))).help(help))
+                Err(Diagnostic::new(
+                    Code::E0409,
+                    span,
+                    format!("no claim `{name}` is declared by {}", auths.join(" or ")),
+                )
+                .help(help))
             }
         }
     }
@@ -268,15 +303,19 @@ impl Checker<'_> {
             Some(near) => format!("did you mean `{path}.{near}`?"),
             None => format!("`{path}` has {}", fields.iter().map(|f| format!("`{f}`")).collect::<Vec<_>>().join(", ")),
         };
-        Some(self.report(Diagnostic::new(Code::E0409, name.span, format!("`{path}` has no `{}`", name.text)).help(help)))
+        Some(
+            self.report(Diagnostic::new(Code::E0409, name.span, format!("`{path}` has no `{}`", name.text)).help(help)),
+        )
     }
 
     /// `header` alone.
     fn namespace(&mut self, name: &str, span: Span) -> Typed {
         let prefix = format!("{name}.");
-        let fields: Vec<String> = FACTS.iter().filter(|r| r.name.starts_with(&prefix)).map(|r| format!("`{}`", r.display())).collect();
+        let fields: Vec<String> =
+            FACTS.iter().filter(|r| r.name.starts_with(&prefix)).map(|r| format!("`{}`", r.display())).collect();
         self.report(
-            Diagnostic::new(Code::E0409, span, format!("`{name}` is no value by itself")).help(format!("name what you mean: {}", fields.join(", "))),
+            Diagnostic::new(Code::E0409, span, format!("`{name}` is no value by itself"))
+                .help(format!("name what you mean: {}", fields.join(", "))),
         )
     }
 
@@ -288,7 +327,11 @@ impl Checker<'_> {
         let candidates = own.chain(env.globals.value_names()).chain(facts).chain(["caller", "true", "false", "null"]);
         let help = match (nearest(name, candidates), env.globals.name_kind(name)) {
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
-            (None, Some(kind)) => Some(format!("`{name}` is {}; it can only be compared, such as with `{}`", described(kind), compared(kind))),
+            (None, Some(kind)) => Some(format!(
+                "`{name}` is {}; it can only be compared, such as with `{}`",
+                described(kind),
+                compared(kind)
+            )),
             (None, None) if name == "none" => Some("what is absent is `null`".into()),
             (None, None) => Some(format!("text stands in quotes: \"{name}\"")),
         };
@@ -303,12 +346,17 @@ impl Checker<'_> {
             return Some(Typed::constant(Value::Name(kind, name), Type::Name(kind), e.span));
         }
         let root = name.split('.').next().unwrap_or(&name);
-        let is_value = !self.means_fact(root) || root == "caller" || root == "none" || FACTS.iter().any(|r| r.name.split('.').next() == Some(root));
+        let is_value = !self.means_fact(root)
+            || root == "caller"
+            || root == "none"
+            || FACTS.iter().any(|r| r.name.split('.').next() == Some(root));
         if is_value {
             return None;
         }
         let help = nearest(&name, globals.names_of(kind)).map(|n| format!("did you mean `{n}`?"));
-        Some(self.report(Diagnostic::new(Code::E0408, e.span, format!("there is no {} `{name}`", word(kind))).maybe_help(help)))
+        Some(self.report(
+            Diagnostic::new(Code::E0408, e.span, format!("there is no {} `{name}`", word(kind))).maybe_help(help),
+        ))
     }
 
     /// The name is one of a route, an upstream or an auth, and nothing else.
@@ -332,7 +380,10 @@ impl Checker<'_> {
                         Some(near) => format!("did you mean `{near}`?"),
                         None => format!("it is `{}`", base.ty),
                     };
-                    return self.report(Diagnostic::new(Code::E0409, name.span, format!("there is no field `{}`", name.text)).help(help));
+                    return self.report(
+                        Diagnostic::new(Code::E0409, name.span, format!("there is no field `{}`", name.text))
+                            .help(help),
+                    );
                 }
             },
             Type::Optional(inner) if matches!(inner.as_ref(), Type::Record(_) | Type::Map(_)) => {
@@ -340,7 +391,10 @@ impl Checker<'_> {
             }
             other => {
                 let message = format!("{} has no fields", shown::a(other));
-                return self.report(Diagnostic::new(Code::E0409, name.span, message).label(format!("`{}` is `{other}`", shown::short(of))));
+                return self.report(
+                    Diagnostic::new(Code::E0409, name.span, message)
+                        .label(format!("`{}` is `{other}`", shown::short(of))),
+                );
             }
         };
         let field = name.text.clone();
@@ -350,12 +404,14 @@ impl Checker<'_> {
     /// `of[at]`.
     fn index(&mut self, of: &Expr, at: &Expr, span: Span) -> Typed {
         if let ExprKind::Name(name) = &of.kind {
-            let declared = !self.env.params.iter().any(|(n, _)| n == name) && !self.env.arguments.iter().any(|(n, _)| n == name);
+            let declared =
+                !self.env.params.iter().any(|(n, _)| n == name) && !self.env.arguments.iter().any(|(n, _)| n == name);
             if let (true, Some(table)) = (declared, self.env.globals.table(name)) {
                 let (id, ty) = (table.id, table.ty.clone());
                 let Type::Map(element) = ty else {
                     return self.report(
-                        Diagnostic::new(Code::E0416, span, format!("`{name}` is {}, which has no keys", shown::a(&ty))).help(format!("ask it with `x in {name}`")),
+                        Diagnostic::new(Code::E0416, span, format!("`{name}` is {}, which has no keys", shown::a(&ty)))
+                            .help(format!("ask it with `x in {name}`")),
                     );
                 };
                 let key = self.fitted(at, Some(&Type::String));
@@ -372,11 +428,20 @@ impl Checker<'_> {
                     let name = Name { text: SmolStr::new(key), span: at.span };
                     return self.field(base, of, &name, span);
                 }
-                _ => return self.report(Diagnostic::new(Code::E0416, at.span, "a field's name must be a literal text here")),
+                _ => {
+                    return self.report(Diagnostic::new(
+                        Code::E0416,
+                        at.span,
+                        "a field's name must be a literal text here",
+                    ));
+                }
             },
             Type::Json => {
                 let key = self.infer(at, None);
-                if !matches!(fit::settled_type(&key.ty), Type::Error | Type::Int | Type::String | Type::Union(_) | Type::Json | Type::Url) {
+                if !matches!(
+                    fit::settled_type(&key.ty),
+                    Type::Error | Type::Int | Type::String | Type::Union(_) | Type::Json | Type::Url
+                ) {
                     let message = format!("JSON is indexed by `string` or `int`, not by `{}`", key.ty);
                     return self.report(Diagnostic::new(Code::E0416, at.span, message));
                 }
@@ -384,7 +449,10 @@ impl Checker<'_> {
             }
             Type::Optional(_) => return self.unsettled(of, &base.ty.clone(), "what is indexed"),
             other => {
-                return self.report(Diagnostic::new(Code::E0416, span, format!("{} cannot be indexed", shown::a(other))).label("only lists, maps, tables and JSON can"));
+                return self.report(
+                    Diagnostic::new(Code::E0416, span, format!("{} cannot be indexed", shown::a(other)))
+                        .label("only lists, maps, tables and JSON can"),
+                );
             }
         };
         let key = self.fitted(at, Some(&key));

@@ -12,7 +12,15 @@ use crate::source::Span;
 use smol_str::SmolStr;
 
 impl Checker<'_> {
-    pub(super) fn binary(&mut self, op: BinaryOp, op_span: Span, a: &Expr, b: &Expr, expected: Option<&Type>, span: Span) -> Typed {
+    pub(super) fn binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        a: &Expr,
+        b: &Expr,
+        expected: Option<&Type>,
+        span: Span,
+    ) -> Typed {
         match op {
             BinaryOp::And | BinaryOp::Or => self.both(op, a, b, span),
             BinaryOp::Equal => self.equal(Comparison::Equal, op_span, a, b, span),
@@ -96,19 +104,31 @@ impl Checker<'_> {
     /// Two types that are never equal.
     fn unlike(&mut self, left: &Typed, a: &Expr, right: &Typed, b: &Expr, op_span: Span) -> Typed {
         let help = match (settled_type(&left.ty), settled_type(&right.ty)) {
-            (Type::Name(_), Type::String) => right.constant.as_ref().and_then(Value::as_str).map(|n| format!("names stand without quotes: `{n}`")),
-            (Type::String, Type::Int | Type::Float | Type::Bool) if right.constant.is_some() => Some(format!("text stands in quotes: \"{}\"", shown::short(b))),
+            (Type::Name(_), Type::String) => {
+                right.constant.as_ref().and_then(Value::as_str).map(|n| format!("names stand without quotes: `{n}`"))
+            }
+            (Type::String, Type::Int | Type::Float | Type::Bool) if right.constant.is_some() => {
+                Some(format!("text stands in quotes: \"{}\"", shown::short(b)))
+            }
             (Type::String, other) if is_scalar(other) => Some(format!("compare texts: `text({})`", shown::short(b))),
             (other, Type::String) if is_scalar(other) => Some(format!("compare texts: `text({})`", shown::short(a))),
-            (Type::List(_), _) => Some(format!("ask whether it is in the list: `{} has {}`", shown::short(a), shown::short(b))),
-            (Type::Ip, Type::Cidr) => Some(format!("ask whether it is in the network: `{} in {}`", shown::short(a), shown::short(b))),
+            (Type::List(_), _) => {
+                Some(format!("ask whether it is in the list: `{} has {}`", shown::short(a), shown::short(b)))
+            }
+            (Type::Ip, Type::Cidr) => {
+                Some(format!("ask whether it is in the network: `{} in {}`", shown::short(a), shown::short(b)))
+            }
             _ => None,
         };
         self.report(
-            Diagnostic::new(Code::E0404, op_span, format!("{} and {} are never equal", shown::a(&left.ty), shown::a(&right.ty)))
-                .also(left.span, format!("this is `{}`", left.ty))
-                .also(right.span, format!("this is `{}`", right.ty))
-                .maybe_help(help),
+            Diagnostic::new(
+                Code::E0404,
+                op_span,
+                format!("{} and {} are never equal", shown::a(&left.ty), shown::a(&right.ty)),
+            )
+            .also(left.span, format!("this is `{}`", left.ty))
+            .also(right.span, format!("this is `{}`", right.ty))
+            .maybe_help(help),
         )
     }
 
@@ -153,7 +173,10 @@ impl Checker<'_> {
             }
             false => {
                 let element_typed = self.infer(element, None);
-                let helps = matches!(settled_type(&element_typed.ty), Type::Union(_) | Type::Name(_) | Type::Status | Type::Float | Type::Uuid);
+                let helps = matches!(
+                    settled_type(&element_typed.ty),
+                    Type::Union(_) | Type::Name(_) | Type::Status | Type::Float | Type::Uuid
+                );
                 let want = helps.then(|| Type::List(Box::new(settled_type(&element_typed.ty).clone())));
                 (element_typed, self.infer(whole, want.as_ref()))
             }
@@ -174,13 +197,17 @@ impl Checker<'_> {
     /// A constant as what the other side is, where it can be read so.
     fn readable_as(&mut self, typed: Typed, want: &Type, e: &Expr) -> Typed {
         let readable = typed.constant.is_some()
-            && matches!((&typed.ty, want), (Type::Int, Type::Status | Type::Float) | (Type::String | Type::Url, Type::Union(_) | Type::Uuid));
+            && matches!(
+                (&typed.ty, want),
+                (Type::Int, Type::Status | Type::Float) | (Type::String | Type::Url, Type::Union(_) | Type::Uuid)
+            );
         if readable { self.fit(typed, want, e) } else { typed }
     }
 
     fn table(&self, e: &Expr) -> Option<(u32, Type)> {
         let ExprKind::Name(name) = &e.kind else { return None };
-        let hidden = self.env.params.iter().any(|(n, _)| n == name) || self.env.arguments.iter().any(|(n, _)| n == name);
+        let hidden =
+            self.env.params.iter().any(|(n, _)| n == name) || self.env.arguments.iter().any(|(n, _)| n == name);
         let table = self.env.globals.table(name).filter(|_| !hidden)?;
         Some((table.id, table.ty.clone()))
     }
@@ -191,9 +218,13 @@ impl Checker<'_> {
         }
         let (e, w) = (shown::short(e), shown::short(w));
         let help = match (whole, &element.ty) {
-            (Type::String | Type::Url | Type::Union(_), _) => Some(format!("texts are searched with `{w} matches r\"…\"`, `starts-with` or `ends-with`")),
+            (Type::String | Type::Url | Type::Union(_), _) => {
+                Some(format!("texts are searched with `{w} matches r\"…\"`, `starts-with` or `ends-with`"))
+            }
             (Type::Ip, Type::Ip) => Some(format!("compare two addresses with `==`: `{e} == {w}`")),
-            (Type::List(inner), _) if **inner == Type::String && is_scalar(&element.ty) => Some(format!("as text: `text({e})`")),
+            (Type::List(inner), _) if **inner == Type::String && is_scalar(&element.ty) => {
+                Some(format!("as text: `text({e})`"))
+            }
             _ => None,
         };
         self.report(
@@ -219,15 +250,25 @@ impl Checker<'_> {
             _ if left.is_error() || right.is_error() => return Typed::error(span),
             (Some(x), None) if comparable(&x, &right.ty) => {
                 return self.report(
-                    Diagnostic::new(Code::E0416, op_span, format!("`{word}` takes a list")).also(right.span, format!("this is `{}`", right.ty))
-                        .help(format!("write `{} has {}`, or a list: `{word} [{}]`", shown::short(a), shown::short(b), shown::short(b))),
+                    Diagnostic::new(Code::E0416, op_span, format!("`{word}` takes a list"))
+                        .also(right.span, format!("this is `{}`", right.ty))
+                        .help(format!(
+                            "write `{} has {}`, or a list: `{word} [{}]`",
+                            shown::short(a),
+                            shown::short(b),
+                            shown::short(b)
+                        )),
                 );
             }
             _ => {
                 return self.report(
-                    Diagnostic::new(Code::E0416, op_span, format!("{} never has what is in {}", shown::a(&left.ty), shown::a(&right.ty)))
-                        .also(left.span, format!("this is `{}`", left.ty))
-                        .also(right.span, format!("this is `{}`", right.ty)),
+                    Diagnostic::new(
+                        Code::E0416,
+                        op_span,
+                        format!("{} never has what is in {}", shown::a(&left.ty), shown::a(&right.ty)),
+                    )
+                    .also(left.span, format!("this is `{}`", left.ty))
+                    .also(right.span, format!("this is `{}`", right.ty)),
                 );
             }
         }
@@ -241,9 +282,14 @@ impl Checker<'_> {
             Type::Error | Type::String | Type::Union(_) | Type::Url | Type::Name(_) | Type::Method => typed,
             Type::Optional(_) => self.unsettled(e, &typed.ty.clone(), "text"),
             other => {
-                let help = (is_scalar(other) || *other == Type::Json).then(|| format!("as text: `text({})`", shown::short(e)));
+                let help =
+                    (is_scalar(other) || *other == Type::Json).then(|| format!("as text: `text({})`", shown::short(e)));
                 let message = format!("this operator takes texts, not {}", shown::a(other));
-                self.report(Diagnostic::new(Code::E0416, op_span, message).also(typed.span, format!("this is `{other}`")).maybe_help(help))
+                self.report(
+                    Diagnostic::new(Code::E0416, op_span, message)
+                        .also(typed.span, format!("this is `{other}`"))
+                        .maybe_help(help),
+                )
             }
         }
     }
@@ -259,9 +305,13 @@ impl Checker<'_> {
             Type::Optional(_) | Type::Json | Type::Null => {}
             _ => {
                 self.d.push(
-                    Diagnostic::new(Code::W0401, op_span, format!("`{}` is always there, so `??` never takes its right side", shown::short(a)))
-                        .also(left.span, format!("this is `{}`", left.ty))
-                        .help("remove the default"),
+                    Diagnostic::new(
+                        Code::W0401,
+                        op_span,
+                        format!("`{}` is always there, so `??` never takes its right side", shown::short(a)),
+                    )
+                    .also(left.span, format!("this is `{}`", left.ty))
+                    .help("remove the default"),
                 );
             }
         }
@@ -280,12 +330,15 @@ impl Checker<'_> {
             _ => match united(&base, &right.ty) {
                 Some(ty) => ty,
                 None => {
-                    let want = if matches!(right.ty, Type::Optional(_)) { base.clone().optional() } else { base.clone() };
+                    let want =
+                        if matches!(right.ty, Type::Optional(_)) { base.clone().optional() } else { base.clone() };
                     let right = self.fit(right, &want, b);
                     if right.is_error() {
                         return Typed::error(span);
                     }
-                    return self.finish(right.ty.clone(), span, [left, right], |[a, b]| Ir::Coalesce(Box::new(a), Box::new(b)));
+                    return self.finish(right.ty.clone(), span, [left, right], |[a, b]| {
+                        Ir::Coalesce(Box::new(a), Box::new(b))
+                    });
                 }
             },
         };
@@ -332,13 +385,20 @@ impl Checker<'_> {
                 };
                 format!("texts are joined by writing them into one: \"{}{}\"", part(left, a), part(right, b))
             }
-            false => "numbers, sizes, durations and percentages are added to their like, and durations to times and dates".to_owned(),
+            false => {
+                "numbers, sizes, durations and percentages are added to their like, and durations to times and dates"
+                    .to_owned()
+            }
         };
         self.report(
-            Diagnostic::new(Code::E0416, op_span, format!("{} and {} cannot be added or subtracted", shown::a(&left.ty), shown::a(&right.ty)))
-                .also(left.span, format!("this is `{}`", left.ty))
-                .also(right.span, format!("this is `{}`", right.ty))
-                .help(help),
+            Diagnostic::new(
+                Code::E0416,
+                op_span,
+                format!("{} and {} cannot be added or subtracted", shown::a(&left.ty), shown::a(&right.ty)),
+            )
+            .also(left.span, format!("this is `{}`", left.ty))
+            .also(right.span, format!("this is `{}`", right.ty))
+            .help(help),
         )
     }
 }
@@ -374,7 +434,10 @@ fn have_order(a: &Type, b: &Type) -> bool {
         (Type::Error, _) | (_, Type::Error) => true,
         (Type::Json, Type::Json) => false,
         (Type::Json, t) | (t, Type::Json) => number(t) || *t == Type::Status,
-        (Type::Int, Type::Int) | (Type::Float, Type::Float) | (Type::Status, Type::Status | Type::Int) | (Type::Int, Type::Status) => true,
+        (Type::Int, Type::Int)
+        | (Type::Float, Type::Float)
+        | (Type::Status, Type::Status | Type::Int)
+        | (Type::Int, Type::Status) => true,
         (a, b) if text(a) && text(b) => true,
         (a, b) => a == b && matches!(a, Type::Percent | Type::Duration | Type::Size | Type::Date | Type::Time),
     }
@@ -383,6 +446,14 @@ fn have_order(a: &Type, b: &Type) -> bool {
 pub(super) fn is_scalar(ty: &Type) -> bool {
     !matches!(
         ty,
-        Type::Null | Type::Json | Type::Optional(_) | Type::List(_) | Type::Map(_) | Type::Record(_) | Type::Error | Type::Bytes | Type::Secret
+        Type::Null
+            | Type::Json
+            | Type::Optional(_)
+            | Type::List(_)
+            | Type::Map(_)
+            | Type::Record(_)
+            | Type::Error
+            | Type::Bytes
+            | Type::Secret
     )
 }

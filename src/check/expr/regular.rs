@@ -41,14 +41,20 @@ fn compile(source: &str, e: &Expr) -> Result<regex::Regex, Box<Diagnostic>> {
             Error::Translate(e) => (e.kind().to_string(), e.span().start.offset, e.span().end.offset),
             other => (other.to_string(), 0, source.len()),
         };
-        let mut diagnostic = Diagnostic::new(Code::E0413, part(source, start, end, e), format!("this regular expression is wrong: {}", lowered(&message)));
+        let mut diagnostic = Diagnostic::new(
+            Code::E0413,
+            part(source, start, end, e),
+            format!("this regular expression is wrong: {}", lowered(&message)),
+        );
         if message.contains("look-around") || message.contains("backreference") {
-            diagnostic = diagnostic.help("look-around and back-references are left out so that matching always takes linear time");
+            diagnostic = diagnostic
+                .help("look-around and back-references are left out so that matching always takes linear time");
         }
         return Err(diagnostic);
     }
     regex::RegexBuilder::new(source).size_limit(SIZE_LIMIT).build().map_err(|_| {
-        Diagnostic::new(Code::E0413, e.span, "this regular expression is too large").help("large counted repetitions such as `{1000}` multiply")
+        Diagnostic::new(Code::E0413, e.span, "this regular expression is too large")
+            .help("large counted repetitions such as `{1000}` multiply")
     })
 }
 

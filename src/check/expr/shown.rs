@@ -1,8 +1,8 @@
 //! Expressions as a person would write them, for messages.
 
 use crate::model::ast::{Expr, ExprKind};
-use crate::model::value::Value;
 use crate::model::types::Type;
+use crate::model::value::Value;
 use smol_str::{SmolStr, format_smolstr};
 
 /// A name with its fields: `header.x-a` for `header["x-a"]` too. None for anything else.
@@ -45,6 +45,11 @@ pub(super) fn literal(value: &Value<'_>) -> SmolStr {
 /// "a `string`", "an `int`".
 pub(super) fn a(ty: &Type) -> String {
     let shown = ty.to_string();
-    let article = if shown.starts_with(['a', 'e', 'i', 'o', 'u']) && !shown.starts_with("uui") && !shown.starts_with("url") { "an" } else { "a" };
+    let article =
+        if shown.starts_with(['a', 'e', 'i', 'o', 'u']) && !shown.starts_with("uui") && !shown.starts_with("url") {
+            "an"
+        } else {
+            "a"
+        };
     format!("{article} `{shown}`")
 }

@@ -50,8 +50,13 @@ fn globals() -> Globals {
 }
 
 fn customer() -> Alternative {
-    let claims = [("tier", "\"free\" | \"pro\""), ("org", "string?"), ("roles", "[string]"), ("age", "int"), ("extra", "json")];
-    Alternative { auth: "customer".into(), claims: claims.iter().map(|(n, t)| ((*n).into(), ty(t))).collect(), scopes: true }
+    let claims =
+        [("tier", "\"free\" | \"pro\""), ("org", "string?"), ("roles", "[string]"), ("age", "int"), ("extra", "json")];
+    Alternative {
+        auth: "customer".into(),
+        claims: claims.iter().map(|(n, t)| ((*n).into(), ty(t))).collect(),
+        scopes: true,
+    }
 }
 
 fn partner() -> Alternative {
@@ -118,7 +123,10 @@ fn types() {
         ("caller.via == customer", "bool"),
         ("customer == caller.via", "bool"),
         ("caller.via in [customer, partner]", "bool"),
-        ("caller", "{ id: string, via: auth, tier: \"free\" | \"pro\", org: string?, roles: [string], age: int, extra: json }"),
+        (
+            "caller",
+            "{ id: string, via: auth, tier: \"free\" | \"pro\", org: string?, roles: [string], age: int, extra: json }",
+        ),
         ("route.name == shop.get-user", "bool"),
         ("path matches r\"^/a{2}$\"", "bool"),
         ("id > 3 and id <= 10", "bool"),
@@ -249,7 +257,12 @@ fn mistakes() {
         ("text(caller.roles) == \"a\"", "E0404", "no text to stand", "join(caller.roles"),
         ("format(now(), \"%!\") == \"a\"", "E0415", "not a pattern", ""),
         ("len([1, \"a\"]) == 2", "E0404", "elements of a list have one type", ""),
-        ("response.status == 200", "E0410", "`response.status` is not known yet in a `require`", "after the caller is authenticated"),
+        (
+            "response.status == 200",
+            "E0410",
+            "`response.status` is not known yet in a `require`",
+            "after the caller is authenticated",
+        ),
         ("error.kind == \"limited\"", "E0410", "not known yet", ""),
         ("ring-a == 1", "E0411", "constants need one another: `ring-a` → `ring-b` → `ring-a`", ""),
         ("none == 1", "E0408", "nothing named `none`", "`null`"),
@@ -265,7 +278,12 @@ fn mistakes() {
 
 #[test]
 fn every_mistake_once() {
-    let (_, d) = checked("metod == GET and caller.tier == \"x\" or pathh starts-with \"a\"", None, Some(&known()), Phase::Caller);
+    let (_, d) = checked(
+        "metod == GET and caller.tier == \"x\" or pathh starts-with \"a\"",
+        None,
+        Some(&known()),
+        Phase::Caller,
+    );
     assert_eq!(d.len(), 3, "{d:?}");
 }
 
@@ -383,7 +401,9 @@ fn constants_only() {
 
 #[test]
 fn lets_are_constants() {
-    for (text, code) in [("header.x", Code::E0410), ("now()", Code::E0419), ("1s - 2s", Code::E0417), ("id", Code::E0408)] {
+    for (text, code) in
+        [("header.x", Code::E0410), ("now()", Code::E0419), ("1s - 2s", Code::E0417), ("id", Code::E0408)]
+    {
         let mut d = Diagnostics::default();
         let mut g = Globals::default();
         let value = expression(text, &mut d);
@@ -396,7 +416,8 @@ fn lets_are_constants() {
 
 #[test]
 fn a_mistake_in_a_pattern_is_shown_where_it_stands() {
-    for (text, start) in [("path matches r\"^/(a|b\"", 17), ("path matches r#\"a[\"#", 17), ("path matches \"a(\"", 15)] {
+    for (text, start) in [("path matches r\"^/(a|b\"", 17), ("path matches r#\"a[\"#", 17), ("path matches \"a(\"", 15)]
+    {
         let (_, d) = checked(text, None, None, Phase::Request);
         assert_eq!((d[0].span.start, d[0].span.end), (start, start + 1), "{text}");
     }
@@ -410,7 +431,11 @@ fn keys() {
         let statement = tree.statements().next().unwrap();
         let key = crate::model::expr::key(&mut Cursor::new(&statement.items, statement.span), &mut d);
         let g = globals();
-        let env = Env { caller: info.map_or(Caller::Unauthenticated, Caller::Known), phase: Phase::Caller, ..Env::constant(&g, "a key") };
+        let env = Env {
+            caller: info.map_or(Caller::Unauthenticated, Caller::Known),
+            phase: Phase::Caller,
+            ..Env::constant(&g, "a key")
+        };
         let typed = check_key(&key, skip, &env, &mut d);
         (typed, d.into_sorted())
     };
@@ -455,7 +480,8 @@ fn guards_around_a_statement() {
     let known = known();
     let guard = expression("caller.org != null and path == \"/\"", &mut d);
     let names = settled(&guard);
-    let env = Env { caller: Caller::Known(&known), phase: Phase::Caller, settled: &names, ..Env::constant(&g, "a tag") };
+    let env =
+        Env { caller: Caller::Known(&known), phase: Phase::Caller, settled: &names, ..Env::constant(&g, "a tag") };
     let e = expression("\"org {caller.org}\"", &mut d);
     assert_eq!(check(&e, Some(&Type::String), &env, &mut d).ty, Type::String);
     assert_eq!(d.into_sorted(), []);

@@ -21,7 +21,8 @@ struct Request {
 
 impl Request {
     fn new() -> Request {
-        let blocked = crate::model::table::parse("10.0.0.0/8\n2001:db8::/32\n", &Type::List(Box::new(Type::Cidr))).unwrap();
+        let blocked =
+            crate::model::table::parse("10.0.0.0/8\n2001:db8::/32\n", &Type::List(Box::new(Type::Cidr))).unwrap();
         let tiers = crate::model::table::parse("u1 = 10/s\n", &Type::Map(Box::new(Type::Rate))).unwrap();
         Request {
             extra: serde_json::json!({ "n": 5, "s": "text", "list": [1, "two", null], "ok": true, "deep": { "a": { "b": "c" } }, "null": null }),
@@ -82,10 +83,15 @@ fn typed(text: &str) -> Typed {
     g.add_input("key", Type::Secret, Some(Value::Secret(Secret::new("s3cret"))));
     g.add_name(NameKind::Auth, "customer");
     let claims = [("tier", "\"free\" | \"pro\""), ("org", "string?"), ("roles", "[string]"), ("extra", "json")];
-    let alternative = Alternative { auth: "customer".into(), claims: claims.iter().map(|(n, t)| ((*n).into(), ty(t))).collect(), scopes: true };
+    let alternative = Alternative {
+        auth: "customer".into(),
+        claims: claims.iter().map(|(n, t)| ((*n).into(), ty(t))).collect(),
+        scopes: true,
+    };
     let info = CallerInfo { optional: false, alternatives: vec![alternative], damaged: false };
     let params = [("id".into(), Type::Int)];
-    let env = Env { params: &params, caller: Caller::Known(&info), phase: Phase::Response, ..Env::constant(&g, "a test") };
+    let env =
+        Env { params: &params, caller: Caller::Known(&info), phase: Phase::Response, ..Env::constant(&g, "a test") };
     let typed = check(&e, None, &env, &mut d);
     assert_eq!(d.into_sorted(), [], "{text}");
     typed
@@ -226,7 +232,15 @@ fn value() -> impl Strategy<Value = Value<'static>> {
 
 /// Any tree at all, typed or not: more than the checker can make.
 fn any_ir() -> impl Strategy<Value = Ir> {
-    let facts = vec![Fact::Method, Fact::Path, Fact::ClientIp, Fact::Claim("extra".into()), Fact::Claim("roles".into()), Fact::RequestTime, Fact::Caller];
+    let facts = vec![
+        Fact::Method,
+        Fact::Path,
+        Fact::ClientIp,
+        Fact::Claim("extra".into()),
+        Fact::Claim("roles".into()),
+        Fact::RequestTime,
+        Fact::Caller,
+    ];
     let leaf = prop_oneof![
         value().prop_map(Ir::Const),
         prop::sample::select(facts).prop_map(Ir::Fact),
@@ -268,13 +282,66 @@ fn field_name() -> impl Strategy<Value = &'static str> {
 
 /// Words that make expressions of every type, for whole programs of them.
 const WORDS: [&str; 40] = [
-    "method", "path", "header.x-a", "query.q", "client.ip", "caller", "caller.id", "caller.tier", "caller.org", "caller.roles", "caller.extra",
-    "caller.extra.a[0]", "id", "blocked", "tiers", "tiers[path]", "key", "customer", "null", "true", "1", "2.5", "5s", "10/s", "\"a\"", "\"{id}{path}\"",
-    "r\"a+\"", "GET", "10.0.0.0/8", "10.0.0.1", "[1, 2]", "[\"a\"]", "{ a: 1 }", "now()", "len(path)", "text(id)", "2026-01-01", "404", "request.time",
+    "method",
+    "path",
+    "header.x-a",
+    "query.q",
+    "client.ip",
+    "caller",
+    "caller.id",
+    "caller.tier",
+    "caller.org",
+    "caller.roles",
+    "caller.extra",
+    "caller.extra.a[0]",
+    "id",
+    "blocked",
+    "tiers",
+    "tiers[path]",
+    "key",
+    "customer",
+    "null",
+    "true",
+    "1",
+    "2.5",
+    "5s",
+    "10/s",
+    "\"a\"",
+    "\"{id}{path}\"",
+    "r\"a+\"",
+    "GET",
+    "10.0.0.0/8",
+    "10.0.0.1",
+    "[1, 2]",
+    "[\"a\"]",
+    "{ a: 1 }",
+    "now()",
+    "len(path)",
+    "text(id)",
+    "2026-01-01",
+    "404",
+    "request.time",
     "match caller.tier { \"free\": 1, else: 2 }",
 ];
 const OPERATORS: [&str; 18] = [
-    "==", "!=", "<", ">=", "in", "not in", "has", "has any", "has all", "matches", "starts-with", "ends-with", "??", "+", "-", "and", "or", "and not",
+    "==",
+    "!=",
+    "<",
+    ">=",
+    "in",
+    "not in",
+    "has",
+    "has any",
+    "has all",
+    "matches",
+    "starts-with",
+    "ends-with",
+    "??",
+    "+",
+    "-",
+    "and",
+    "or",
+    "and not",
 ];
 
 proptest! {

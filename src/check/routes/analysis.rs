@@ -98,7 +98,8 @@ pub(super) struct Findings {
 
 /// Looks at all routes together.
 pub(super) fn analyse(routes: &[RouteFacts]) -> Findings {
-    let mut state = Analysis { routes, findings: Findings::default(), reached: vec![false; routes.len()], shadows: HashMap::new() };
+    let mut state =
+        Analysis { routes, findings: Findings::default(), reached: vec![false; routes.len()], shadows: HashMap::new() };
     let mut sets: HashMap<u32, Vec<usize>> = HashMap::new();
     for (at, route) in routes.iter().enumerate() {
         for listener in route.listeners.iter().filter(|_| !route.damaged) {
@@ -109,7 +110,11 @@ pub(super) fn analyse(routes: &[RouteFacts]) -> Findings {
     let sets: BTreeSet<Vec<usize>> = sets.into_values().collect();
     sets.iter().for_each(|set| state.listener(set));
     let Analysis { mut findings, reached, shadows, .. } = state;
-    findings.unreachable = shadows.into_iter().filter(|(at, _)| !reached[*at] && !findings.same.contains_key(at)).filter_map(|(at, s)| Some((at, s.certain?))).collect();
+    findings.unreachable = shadows
+        .into_iter()
+        .filter(|(at, _)| !reached[*at] && !findings.same.contains_key(at))
+        .filter_map(|(at, s)| Some((at, s.certain?)))
+        .collect();
     findings
 }
 
@@ -242,7 +247,9 @@ impl<'a> Analysis<'a> {
             }
             let later = || met[at + 1..].iter().filter(|m| fits(m));
             // A route that says HEAD goes before one that serves it by saying GET.
-            let told_by_head = |other: &RouteKey| *method == Method::HEAD && route.key.methods.names(method) != other.methods.names(method);
+            let told_by_head = |other: &RouteKey| {
+                *method == Method::HEAD && route.key.methods.names(method) != other.methods.names(method)
+            };
             let alike = |other: &Met| {
                 let key = &routes[other.route].key;
                 now.own == other.own && same_rank(&route.key, key, slash) && !told_by_head(key)
@@ -277,12 +284,17 @@ impl<'a> Analysis<'a> {
             // Routes that share out the methods of one place do not fall through to one another.
             let shared = *why == Passed::Method && strong.own == now.own && {
                 let (a, b) = (&routes[strong.route].key, &weak.key);
-                same_place(a, b) && a.is_other_form(slash) == b.is_other_form(slash) && a.methods.is_any() == b.methods.is_any()
+                same_place(a, b)
+                    && a.is_other_form(slash) == b.is_other_form(slash)
+                    && a.methods.is_any() == b.methods.is_any()
             };
             if shared || !weak.is_weaker_than(&routes[strong.route]) {
                 continue;
             }
-            self.findings.weaker.entry(now.route).or_insert_with(|| (Pair { first: strong.route, witness: witness() }, *why));
+            self.findings
+                .weaker
+                .entry(now.route)
+                .or_insert_with(|| (Pair { first: strong.route, witness: witness() }, *why));
         }
     }
 
@@ -290,7 +302,10 @@ impl<'a> Analysis<'a> {
     fn shadowed(&mut self, by: usize, route: usize, witness: &dyn Fn() -> Witness) {
         // What an expression matches was only sampled, so nothing is said about all of it.
         let certain = !expressions_differ(&self.routes[by].key, &self.routes[route].key);
-        let shadow = self.shadows.entry(route).or_insert_with(|| Shadow { certain: Some(Pair { first: by, witness: witness() }) });
+        let shadow = self
+            .shadows
+            .entry(route)
+            .or_insert_with(|| Shadow { certain: Some(Pair { first: by, witness: witness() }) });
         if !certain {
             shadow.certain = None;
         }
@@ -329,7 +344,9 @@ fn methods<'m>(all: impl Iterator<Item = &'m Methods>) -> Vec<Method> {
     if union.is_any() {
         let known = [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH];
         let other = known.into_iter().find(|m| !union.names(m));
-        methods.extend(other.or_else(|| (0..).find_map(|n| Method::from_bytes(format!("OTHER{n}").as_bytes()).ok().filter(|m| !union.names(m)))));
+        methods.extend(other.or_else(|| {
+            (0..).find_map(|n| Method::from_bytes(format!("OTHER{n}").as_bytes()).ok().filter(|m| !union.names(m)))
+        }));
     }
     methods
 }

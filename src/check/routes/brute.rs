@@ -92,23 +92,38 @@ impl<'a> World<'a> {
             }
             any_method[at].key.has_when = false;
         }
-        let by_method = !s.key.methods.serves(&w.method) && asked(&self.tables, w.host.as_deref(), &w.path).contains(&(strong, true));
-        !(by_method && World { routes: &any_method, ..World::new(&any_method, &[strong, weak]) }.order_decides(strong, weak, w))
+        let by_method = !s.key.methods.serves(&w.method)
+            && asked(&self.tables, w.host.as_deref(), &w.path).contains(&(strong, true));
+        !(by_method
+            && World { routes: &any_method, ..World::new(&any_method, &[strong, weak]) }.order_decides(strong, weak, w))
     }
 }
 
 fn line() -> impl Strategy<Value = String> {
-    let marks = prop::sample::select(vec!["", "", "auth", "auth", "req=1", "auth req=1", "req=1 req=2", "none", "block=1", "block=1 auth"]);
+    let marks = prop::sample::select(vec![
+        "",
+        "",
+        "auth",
+        "auth",
+        "req=1",
+        "auth req=1",
+        "req=1 req=2",
+        "none",
+        "block=1",
+        "block=1 auth",
+    ]);
     let hosts = prop::sample::select(vec!["", "", "h"]);
     let methods = prop::sample::select(vec!["GET", "GET", "POST", "GET,POST", "ANY", "HEAD"]);
     let segment = prop::sample::select(vec!["a", "b", "1", "{x}", "{x}", "{x: int}", "{x: uint}", "a{x}"]);
     let end = prop::sample::select(vec!["", "", "/", "/{rest...}", "/{rest...}"]);
     let flags = prop::sample::select(vec!["", "", "", " when", " ignore"]);
-    (marks, methods, hosts, prop::collection::vec(segment, 0..3), end, flags).prop_map(|(marks, methods, host, segments, end, flags)| {
-        let path: String = segments.iter().map(|s| format!("/{s}")).collect();
-        let end = if path.is_empty() && end.is_empty() { "/" } else { end };
-        format!("{marks}| {methods} {host}{path}{end}{flags}")
-    })
+    (marks, methods, hosts, prop::collection::vec(segment, 0..3), end, flags).prop_map(
+        |(marks, methods, host, segments, end, flags)| {
+            let path: String = segments.iter().map(|s| format!("/{s}")).collect();
+            let end = if path.is_empty() && end.is_empty() { "/" } else { end };
+            format!("{marks}| {methods} {host}{path}{end}{flags}")
+        },
+    )
 }
 
 proptest! {

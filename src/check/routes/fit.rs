@@ -57,7 +57,8 @@ impl<'p> Split<'p> {
             return None;
         }
         let start = self.start(index);
-        let end = if index + 1 == self.len() { self.path.len() - usize::from(self.slash) } else { self.start(index + 1) - 1 };
+        let end =
+            if index + 1 == self.len() { self.path.len() - usize::from(self.slash) } else { self.start(index + 1) - 1 };
         self.path.get(start..end)
     }
 
@@ -73,7 +74,13 @@ impl<'p> Split<'p> {
     fn start(&self, index: usize) -> usize {
         match self.starts.get(index) {
             Some(start) => *start as usize,
-            None => self.path.bytes().enumerate().filter(|(_, b)| *b == b'/').nth(index).map_or(self.path.len(), |(at, _)| at + 1),
+            None => self
+                .path
+                .bytes()
+                .enumerate()
+                .filter(|(_, b)| *b == b'/')
+                .nth(index)
+                .map_or(self.path.len(), |(at, _)| at + 1),
         }
     }
 }
@@ -155,9 +162,8 @@ fn uuid(raw: &str) -> Option<uuid::Uuid> {
 
 fn date(raw: &str) -> Option<jiff::civil::Date> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *raw.as_bytes() else { return None };
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0i16, |n, d| d.is_ascii_digit().then(|| n * 10 + i16::from(d - b'0')))
-    };
+    let number =
+        |digits: &[u8]| digits.iter().try_fold(0i16, |n, d| d.is_ascii_digit().then(|| n * 10 + i16::from(d - b'0')));
     let (year, month, day) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?);
     jiff::civil::Date::new(year, month as i8, day as i8).ok()
 }

@@ -12,7 +12,11 @@ pub fn host_name(host: &str) -> Cow<'_, str> {
         None => host.split_once(':').map_or(host, |(name, _)| name),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
-    if name.bytes().any(|b| b.is_ascii_uppercase()) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
+    if name.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 /// A value for each host pattern.
@@ -80,7 +84,8 @@ impl<T> Hosts<T> {
     /// The same patterns with other values.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> Hosts<U> {
         let exact = self.exact.into_iter().map(|(k, v)| (k, f(v))).collect();
-        let below = self.below.into_iter().map(|(k, b)| (k, Below { one: b.one.map(&mut f), many: b.many.map(&mut f) }));
+        let below =
+            self.below.into_iter().map(|(k, b)| (k, Below { one: b.one.map(&mut f), many: b.many.map(&mut f) }));
         Hosts { exact, below: below.collect() }
     }
 
@@ -104,7 +109,9 @@ mod tests {
     fn pattern(text: &str) -> HostPattern {
         let (head, suffix) = match text.split_once('.') {
             Some(("*", suffix)) => (HostHead::Wildcard, suffix),
-            Some((name, suffix)) if name.starts_with('{') => (HostHead::Param(name.trim_matches(['{', '}']).into()), suffix),
+            Some((name, suffix)) if name.starts_with('{') => {
+                (HostHead::Param(name.trim_matches(['{', '}']).into()), suffix)
+            }
             _ => (HostHead::Exact, text),
         };
         HostPattern { head, suffix: suffix.into(), span: Span::default() }

@@ -1,11 +1,11 @@
 //! Routes side by side: which are asked for a request and in which order (section 4 of the language), and what is wrong
 //! with them together. The plan's router is made of the same parts.
 
+mod analysis;
 pub mod fit;
 pub mod hosts;
 mod key;
 pub mod order;
-mod analysis;
 mod report;
 mod samples;
 pub mod tables;
@@ -14,9 +14,9 @@ pub(crate) mod testing;
 pub mod trie;
 
 pub use analysis::RouteFacts;
-pub use report::check;
 pub use key::{Methods, PathFlags, RouteKey, ShowPattern};
 pub(crate) use key::{has_other_slash, type_name};
+pub use report::check;
 
 #[cfg(test)]
 mod brute;

@@ -34,7 +34,12 @@ pub fn class(segment: &Segment) -> Class {
 
 /// Compares two patterns of the same classes by how narrow their parameters are, from the first segment.
 pub fn narrower(a: &Pattern, b: &Pattern) -> Ordering {
-    a.segments.iter().zip(&b.segments).map(|(a, b)| narrowness(a).cmp(&narrowness(b))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    a.segments
+        .iter()
+        .zip(&b.segments)
+        .map(|(a, b)| narrowness(a).cmp(&narrowness(b)))
+        .find(|o| o.is_ne())
+        .unwrap_or(Ordering::Equal)
 }
 
 /// Smaller is narrower.

@@ -9,10 +9,14 @@ pub fn check(routes: &[RouteFacts], diagnostics: &mut Diagnostics) {
     let name = |at: usize| &routes[at].name;
     for (at, Pair { first, witness }) in same {
         diagnostics.push(
-            Diagnostic::new(Code::E0520, routes[at].span, format!("nothing tells `{}` and `{}` apart", name(first), name(at)))
-                .label(format!("answers `{witness}`, too"))
-                .also(routes[first].span, format!("answers `{witness}`"))
-                .help("give one of them another pattern, another method or a `when`, or delete it"),
+            Diagnostic::new(
+                Code::E0520,
+                routes[at].span,
+                format!("nothing tells `{}` and `{}` apart", name(first), name(at)),
+            )
+            .label(format!("answers `{witness}`, too"))
+            .also(routes[first].span, format!("answers `{witness}`"))
+            .help("give one of them another pattern, another method or a `when`, or delete it"),
         );
     }
     for (at, Pair { first, witness }) in unreachable {
@@ -46,12 +50,21 @@ pub fn check(routes: &[RouteFacts], diagnostics: &mut Diagnostics) {
         let (message, help) = if anonymous {
             (
                 format!("requests that `{}` passes over reach `{}` without authentication", strong.name, weak.name),
-                format!("give `{}` the `auth` of `{}`, or, if everyone may use it, write `auth none` in its own block", weak.name, strong.name),
+                format!(
+                    "give `{}` the `auth` of `{}`, or, if everyone may use it, write `auth none` in its own block",
+                    weak.name, strong.name
+                ),
             )
         } else {
             (
-                format!("requests that `{}` passes over reach `{}`, which lacks a `require` of it", strong.name, weak.name),
-                format!("put the `require` where it holds for both, or write `auth none` in the block of `{}` if everyone may use it", weak.name),
+                format!(
+                    "requests that `{}` passes over reach `{}`, which lacks a `require` of it",
+                    strong.name, weak.name
+                ),
+                format!(
+                    "put the `require` where it holds for both, or write `auth none` in the block of `{}` if everyone may use it",
+                    weak.name
+                ),
             )
         };
         let mut diagnostic = Diagnostic::new(Code::E0523, weak.span, message)

@@ -72,7 +72,13 @@ fn segment_values(a: Option<&Segment>, b: Option<&Segment>) -> Vec<String> {
         values.push(text.to_string());
     } else {
         let mut affixes: Vec<(&str, &str)> = segments()
-            .filter_map(|s| if let Segment::Param { prefix, suffix, .. } = s { Some((prefix.as_str(), suffix.as_str())) } else { None })
+            .filter_map(|s| {
+                if let Segment::Param { prefix, suffix, .. } = s {
+                    Some((prefix.as_str(), suffix.as_str()))
+                } else {
+                    None
+                }
+            })
             .collect();
         let longest = (
             affixes.iter().map(|(p, _)| *p).max_by_key(|p| p.len()).unwrap_or(""),
@@ -81,7 +87,10 @@ fn segment_values(a: Option<&Segment>, b: Option<&Segment>) -> Vec<String> {
         affixes.push(longest);
         affixes.sort_unstable();
         affixes.dedup();
-        let mut texts: Vec<String> = segments().filter_map(|s| if let Segment::Param { ty, .. } = s { Some(ty) } else { None }).flat_map(of_type).collect();
+        let mut texts: Vec<String> = segments()
+            .filter_map(|s| if let Segment::Param { ty, .. } = s { Some(ty) } else { None })
+            .flat_map(of_type)
+            .collect();
         texts.extend(FRESH.map(str::to_owned));
         for text in &texts {
             values.extend(affixes.iter().map(|(prefix, suffix)| format!("{prefix}{text}{suffix}")));
@@ -136,16 +145,38 @@ fn write(hir: &Hir, pick: usize, out: &mut String) -> Option<()> {
         HirKind::Literal(literal) => out.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(Class::Unicode(class)) => {
             let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~');
-            let of = |n: usize| class.ranges().iter().rev().cycle().nth(n).map(|r| if n.is_multiple_of(2) { r.start() } else { r.end() });
+            let of = |n: usize| {
+                class
+                    .ranges()
+                    .iter()
+                    .rev()
+                    .cycle()
+                    .nth(n)
+                    .map(|r| if n.is_multiple_of(2) { r.start() } else { r.end() })
+            };
             let chosen = (pick..pick + 8).filter_map(of).find(plain);
             // Ranges such as that of `.` begin and end far from what people write.
-            let inside = || ['a', 'Z', '7', '-'].into_iter().cycle().skip(pick).take(4).find(|c| class.ranges().iter().any(|r| r.start() <= *c && *c <= r.end()));
+            let inside = || {
+                ['a', 'Z', '7', '-']
+                    .into_iter()
+                    .cycle()
+                    .skip(pick)
+                    .take(4)
+                    .find(|c| class.ranges().iter().any(|r| r.start() <= *c && *c <= r.end()))
+            };
             out.push(chosen.or_else(inside).or_else(|| of(pick))?);
         }
-        HirKind::Class(Class::Bytes(class)) => out.push(char::from(class.ranges().get(pick % class.ranges().len().max(1))?.start())),
+        HirKind::Class(Class::Bytes(class)) => {
+            out.push(char::from(class.ranges().get(pick % class.ranges().len().max(1))?.start()))
+        }
         HirKind::Repetition(repetition) => {
             let most = repetition.max.unwrap_or(u32::MAX);
-            let times = repetition.min.saturating_add((pick % 3) as u32).min(most).max(u32::from(most > 0 && pick.is_multiple_of(2))).max(repetition.min);
+            let times = repetition
+                .min
+                .saturating_add((pick % 3) as u32)
+                .min(most)
+                .max(u32::from(most > 0 && pick.is_multiple_of(2)))
+                .max(repetition.min);
             for _ in 0..times {
                 write(&repetition.sub, pick, out)?;
                 if out.len() > LONGEST {

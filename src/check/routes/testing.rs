@@ -55,7 +55,9 @@ pub(crate) fn keys(lines: &[&str]) -> Vec<RouteKey> {
 fn host(text: &str) -> HostPattern {
     let (head, suffix) = match text.split_once('.') {
         Some(("*", suffix)) => (HostHead::Wildcard, suffix),
-        Some((name, suffix)) if name.starts_with('{') => (HostHead::Param(name.trim_matches(['{', '}']).into()), suffix),
+        Some((name, suffix)) if name.starts_with('{') => {
+            (HostHead::Param(name.trim_matches(['{', '}']).into()), suffix)
+        }
         _ => (HostHead::Exact, text),
     };
     HostPattern { head, suffix: suffix.into(), span: Span::default() }

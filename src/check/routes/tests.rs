@@ -4,7 +4,8 @@ use crate::source::{FileId, Span};
 
 /// Routes from lines; before the line: `auth` or `open` (by default), `req=N`, `none` (auth none), `block=N`, `on=N`.
 pub(super) fn facts(lines: &[&str]) -> Vec<RouteFacts> {
-    let (marks, routes): (Vec<_>, Vec<_>) = lines.iter().map(|line| line.split_once("| ").unwrap_or(("", line))).unzip();
+    let (marks, routes): (Vec<_>, Vec<_>) =
+        lines.iter().map(|line| line.split_once("| ").unwrap_or(("", line))).unzip();
     let span = |n: usize| Span::new(FileId(0), n, n + 1);
     let facts = keys(&routes).into_iter().zip(marks).enumerate().map(|(at, (key, marks))| {
         let mut facts = RouteFacts {
@@ -168,5 +169,8 @@ fn messages_show_both_routes_and_the_request() {
     assert_eq!(d.message, "requests that `r0` passes over reach `r1` without authentication");
     assert_eq!(d.label, "answers `POST http://api.x.example/admin`");
     assert_eq!(d.labels[0].message, "passed over for `POST http://api.x.example/admin`: it does not serve the method");
-    assert_eq!(d.help.as_deref(), Some("give `r1` the `auth` of `r0`, or, if everyone may use it, write `auth none` in its own block"));
+    assert_eq!(
+        d.help.as_deref(),
+        Some("give `r1` the `auth` of `r0`, or, if everyone may use it, write `auth none` in its own block")
+    );
 }

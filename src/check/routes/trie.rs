@@ -141,11 +141,7 @@ impl Candidate {
         let values: Option<Vec<_>> = self.tests.iter().map(|t| t.value(path).map(|v| (t, v))).collect();
         let Some(values) = values else { return Some(Misfit::Affix) };
         let (test, value) = values.into_iter().find(|(t, value)| !fit::accepts(&t.ty, value))?;
-        Some(Misfit::Type {
-            name: &test.name,
-            ty: &test.ty,
-            value: fit::decode(value).into_owned(),
-        })
+        Some(Misfit::Type { name: &test.name, ty: &test.ty, value: fit::decode(value).into_owned() })
     }
 }
 
@@ -187,7 +183,9 @@ impl Trie {
                 route,
                 methods: key.methods.clone(),
                 tests: tests(&key.pattern.segments),
-                other_form: end != End::Rest && key.ignores_slash() && (end == End::Slash) != key.pattern.trailing_slash,
+                other_form: end != End::Rest
+                    && key.ignores_slash()
+                    && (end == End::Slash) != key.pattern.trailing_slash,
             });
             if let Some(list) = trie.nodes.get_mut(node as usize).and_then(|n| n.ends.get_mut(end as usize)) {
                 if list.end == 0 {
@@ -233,7 +231,11 @@ impl Trie {
 
     /// Shows every candidate whose literals and `{rest...}` fit the path, in the order of the language. Affixes, types,
     /// methods and `when` are for `ask` to look at; it breaks to end the walk.
-    pub fn walk<'t, B>(&'t self, path: &Split, ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>) -> ControlFlow<B> {
+    pub fn walk<'t, B>(
+        &'t self,
+        path: &Split,
+        ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         match self.nodes.first() {
             Some(root) => self.descend(0, root, path, 0, ask),
             None => ControlFlow::Continue(()),
@@ -279,7 +281,12 @@ impl Trie {
         }
     }
 
-    fn list<'t, B>(&'t self, node: &Node, end: End, ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>) -> ControlFlow<B> {
+    fn list<'t, B>(
+        &'t self,
+        node: &Node,
+        end: End,
+        ask: &mut impl FnMut(&'t Candidate) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let list = node.ends.get(end as usize).copied().unwrap_or_default();
         let candidates = self.candidates.get(list.start as usize..list.end as usize).unwrap_or_default();
         candidates.iter().try_for_each(ask)
@@ -297,7 +304,14 @@ impl Trie {
     }
 
     /// `behind`: an earlier segment has put everything below this node behind the pattern already.
-    fn overlap<'t>(&'t self, id: NodeId, node: &'t Node, segments: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
+    fn overlap<'t>(
+        &'t self,
+        id: NodeId,
+        node: &'t Node,
+        segments: &[Segment],
+        behind: bool,
+        meet: &mut impl FnMut(&'t Candidate),
+    ) {
         let Some((segment, rest)) = segments.split_first() else {
             return self.lists(node, &[End::Bare, End::Slash, End::Rest], meet);
         };
@@ -314,7 +328,9 @@ impl Trie {
                 self.overlap_child(*child, rest, true, meet);
             }
         }
-        for (child_class, child) in [(Class::Affixed, node.affixed), (Class::Typed, node.typed), (Class::Plain, node.plain)] {
+        for (child_class, child) in
+            [(Class::Affixed, node.affixed), (Class::Typed, node.typed), (Class::Plain, node.plain)]
+        {
             if let Some(child) = child
                 && (behind || child_class >= class)
             {
@@ -324,7 +340,13 @@ impl Trie {
         self.lists(node, &[End::Rest], meet);
     }
 
-    fn overlap_child<'t>(&'t self, child: NodeId, rest: &[Segment], behind: bool, meet: &mut impl FnMut(&'t Candidate)) {
+    fn overlap_child<'t>(
+        &'t self,
+        child: NodeId,
+        rest: &[Segment],
+        behind: bool,
+        meet: &mut impl FnMut(&'t Candidate),
+    ) {
         if let Some(node) = self.nodes.get(child as usize) {
             self.overlap(child, node, rest, behind, meet);
         }

@@ -161,7 +161,12 @@ impl Excerpt {
 }
 
 impl SourceCode for Excerpt {
-    fn read_span<'a>(&'a self, _: &SourceSpan, _: usize, _: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+    fn read_span<'a>(
+        &'a self,
+        _: &SourceSpan,
+        _: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let whole = SourceSpan::from(0..self.text.len());
         let name = self.name.clone();
         Ok(Box::new(MietteSpanContents::new_named(name, self.text.as_bytes(), whole, self.first - 1, 0, self.count)))
@@ -197,7 +202,8 @@ impl Line {
         let middle = (from + to.max(from)) / 2;
         let need = middle + 5 + wish.min(ROOM.end);
         let cut_left = low > 0 || need > limit || (column > limit && to + 1 > limit);
-        let begin = if cut_left { (from + 1).saturating_sub(limit / 3).max(need.saturating_sub(limit)).min(from) } else { 0 };
+        let begin =
+            if cut_left { (from + 1).saturating_sub(limit / 3).max(need.saturating_sub(limit)).min(from) } else { 0 };
         let begin = if low == 0 && begin < 2 { 0 } else { begin };
 
         let mut text = String::new();
@@ -248,7 +254,11 @@ pub(super) fn visible(c: char) -> char {
     match c {
         '\0'..='\x1f' => char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}'),
         '\x7f' => '\u{2421}',
-        '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
+        '\u{80}'..='\u{9f}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}' => '\u{fffd}',
         c => c,
     }
 }

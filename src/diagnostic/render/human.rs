@@ -66,7 +66,8 @@ fn pictures(out: &mut String, diagnostic: &Diagnostic, sources: &Sources, styles
         let mut styles = styles.clone();
         let mut order: Vec<_> = excerpt.drawn.iter().collect();
         order.sort_by_key(|drawn| drawn.range.start);
-        styles.highlights = order.iter().map(|drawn| if drawn.primary { styles.error } else { styles.advice }).collect();
+        styles.highlights =
+            order.iter().map(|drawn| if drawn.primary { styles.error } else { styles.advice }).collect();
         let theme = GraphicalTheme { characters: ThemeCharacters::unicode(), styles };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_context_lines(0)
@@ -286,7 +287,8 @@ error[E0104]: wrong
         let file = sources.add("a.gw", None, "open {\n");
         let empty = sources.add("b.gw", None, "");
         let at = Span::new(file, 7, 7);
-        let wrong = Diagnostic::new(Code::E0104, at, "wrong").label("a `}` is missing").also(Span::new(empty, 0, 0), "here");
+        let wrong =
+            Diagnostic::new(Code::E0104, at, "wrong").label("a `}` is missing").also(Span::new(empty, 0, 0), "here");
         assert_eq!(
             show(&wrong, &sources, 60),
             "\
@@ -310,7 +312,8 @@ error[E0104]: wrong
         let line = "route GET /orders -> orders\n";
         let file = sources.add("a.gw", None, line.repeat(100_000));
         let at = |n: usize| Span::new(file, n * line.len() + 6, n * line.len() + 9);
-        let all: Vec<_> = (0..2_000).map(|n| *Diagnostic::new(Code::E0104, at(n * 50), "wrong").also(at(99_999), "x")).collect();
+        let all: Vec<_> =
+            (0..2_000).map(|n| *Diagnostic::new(Code::E0104, at(n * 50), "wrong").also(at(99_999), "x")).collect();
         let begin = std::time::Instant::now();
         human(&all, &sources, Look { width: 80, color: true });
         // Looking through the file for each of them takes half a minute here.

@@ -70,7 +70,11 @@ impl<'a> Entry<'a> {
             place: Place::new(sources, diagnostic.span),
             label: Some(diagnostic.label.as_str()).filter(|label| !label.is_empty()),
             help: diagnostic.help.as_deref(),
-            labels: diagnostic.labels.iter().map(|l| Label { message: &l.message, place: Place::new(sources, l.span) }).collect(),
+            labels: diagnostic
+                .labels
+                .iter()
+                .map(|l| Label { message: &l.message, place: Place::new(sources, l.span) })
+                .collect(),
         }
     }
 }

@@ -34,9 +34,13 @@ fn suite(out: &mut String, id: FileId, here: &[&Diagnostic], failed: usize, sour
         let code = diagnostic.code;
         let message = escape(&diagnostic.message);
         let text = escape(&format!("{file}:{line}:{column}: {code}: {}", super::text(diagnostic)));
-        out.push_str(&format!("    <testcase name=\"{code} {line}:{column}\" classname=\"{name}\" file=\"{name}\" line=\"{line}\">\n"));
+        out.push_str(&format!(
+            "    <testcase name=\"{code} {line}:{column}\" classname=\"{name}\" file=\"{name}\" line=\"{line}\">\n"
+        ));
         match diagnostic.severity {
-            Severity::Error => out.push_str(&format!("      <failure type=\"{code}\" message=\"{message}\">{text}</failure>\n")),
+            Severity::Error => {
+                out.push_str(&format!("      <failure type=\"{code}\" message=\"{message}\">{text}</failure>\n"))
+            }
             Severity::Warning => out.push_str(&format!("      <system-out>{text}</system-out>\n")),
         }
         out.push_str("    </testcase>\n");
@@ -72,7 +76,8 @@ mod tests {
         let mut sources = Sources::default();
         let file = sources.add("a.gw", None, "say \"<&>\"\n");
         sources.add("b.gw", None, "");
-        let wrong = Diagnostic::new(Code::E0104, Span::new(file, 4, 9), "`\"<&>\"` means \u{1} nothing").help("remove it");
+        let wrong =
+            Diagnostic::new(Code::E0104, Span::new(file, 4, 9), "`\"<&>\"` means \u{1} nothing").help("remove it");
         assert_eq!(
             junit(&[*wrong], &sources),
             r#"<?xml version="1.0" encoding="UTF-8"?>

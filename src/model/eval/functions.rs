@@ -15,7 +15,9 @@ pub(super) fn call<'a, F: Facts<'a> + ?Sized>(
 ) -> Result<Value<'a>, EvalError> {
     match function {
         Function::Now => return Ok(Value::Time(facts.now())),
-        Function::Uuid => return Ok(Value::Uuid(uuid::Builder::from_random_bytes(facts.random().to_be_bytes()).into_uuid())),
+        Function::Uuid => {
+            return Ok(Value::Uuid(uuid::Builder::from_random_bytes(facts.random().to_be_bytes()).into_uuid()));
+        }
         _ => {}
     }
     let mut given = arguments.iter();

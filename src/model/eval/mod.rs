@@ -136,7 +136,8 @@ pub fn eval<'a, F: Facts<'a> + ?Sized>(ir: &'a Ir, facts: &F) -> Result<Value<'a
             Value::List(Cow::Owned(values))
         }
         Ir::Object(fields) => {
-            let values = fields.iter().map(|(k, e)| Ok((k.clone(), eval(e, facts)?.into_static()))).collect::<Result<_, _>>()?;
+            let values =
+                fields.iter().map(|(k, e)| Ok((k.clone(), eval(e, facts)?.into_static()))).collect::<Result<_, _>>()?;
             Value::Map(Cow::Owned(values))
         }
     })
@@ -210,12 +211,12 @@ fn has(whole: &Value<'_>, wanted: &Value<'_>, all: bool) -> bool {
 /// A field of an object; borrows where the object is borrowed.
 fn field<'a>(of: Value<'a>, name: &str) -> Value<'a> {
     match of {
-        Value::Map(Cow::Borrowed(fields)) => fields.iter().find(|(k, _)| k == name).map_or(Value::Null, |(_, v)| v.borrowed()),
+        Value::Map(Cow::Borrowed(fields)) => {
+            fields.iter().find(|(k, _)| k == name).map_or(Value::Null, |(_, v)| v.borrowed())
+        }
         Value::Map(Cow::Owned(fields)) => fields.into_iter().find(|(k, _)| k == name).map_or(Value::Null, |(_, v)| v),
         Value::Json(Cow::Borrowed(j)) => j.get(name).map_or(Value::Null, json),
-        Value::Json(Cow::Owned(mut j)) => {
-            j.get_mut(name).map_or(Value::Null, |v| Value::Json(Cow::Owned(v.take())))
-        }
+        Value::Json(Cow::Owned(mut j)) => j.get_mut(name).map_or(Value::Null, |v| Value::Json(Cow::Owned(v.take()))),
         _ => Value::Null,
     }
 }

@@ -92,7 +92,10 @@ pub(super) fn matching(keyword: Span, cursor: &mut Cursor<'_>, d: &mut Diagnosti
                     (Some(pattern), _) => arms.push((pattern, value.expr)),
                     (None, None) => otherwise = Some(value.expr),
                     (None, Some(first)) => {
-                        d.push(Diagnostic::new(Code::E0402, whole, "`else` is there twice").also(first.span, "the first one"));
+                        d.push(
+                            Diagnostic::new(Code::E0402, whole, "`else` is there twice")
+                                .also(first.span, "the first one"),
+                        );
                         good = false;
                     }
                 }

@@ -87,7 +87,10 @@ fn all_of(items: &[Item], whole: Span, d: &mut Diagnostics) -> Result<Deep> {
         Some(Item { kind: ItemKind::Junk, .. }) => Err(Reported),
         Some(_) => {
             let span = cursor.rest_span();
-            d.push(Diagnostic::new(Code::E0402, span, "the expression ends before this").label("an operator is missing here, or this is too much"));
+            d.push(
+                Diagnostic::new(Code::E0402, span, "the expression ends before this")
+                    .label("an operator is missing here, or this is too much"),
+            );
             Err(Reported)
         }
     }
@@ -135,9 +138,11 @@ fn binary(cursor: &mut Cursor<'_>, least: Binds, d: &mut Diagnostics) -> Result<
 /// An operator at the end of a line carries the statement over to the next, and there stands another one.
 fn next_statement(mut cursor: Cursor<'_>) -> bool {
     const STATEMENTS: [&str; 15] = [
-        "require", "limit", "auth", "cors", "accepts", "retry", "timeout", "route", "use", "set", "remove", "tag", "server", "group", "api",
+        "require", "limit", "auth", "cors", "accepts", "retry", "timeout", "route", "use", "set", "remove", "tag",
+        "server", "group", "api",
     ];
-    const CLAUSES: [&str; 11] = ["when", "else", "by", "at", "burst", "fixed", "concurrent", "name", "exact", "leased", "on"];
+    const CLAUSES: [&str; 11] =
+        ["when", "else", "by", "at", "burst", "fixed", "concurrent", "name", "exact", "leased", "on"];
     let Some((word, _)) = cursor.name() else { return false };
     let argument = match cursor.peek() {
         Some(Item { spaced: true, kind: ItemKind::Name(next), .. }) => !CLAUSES.contains(&next.as_str()),
@@ -246,9 +251,10 @@ fn mistaken_operator(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<()>
     let Some(item) = cursor.peek() else { return Ok(()) };
     let (message, help) = match &item.kind {
         ItemKind::Op(op) if op == "=" => ("`=` does not compare".to_owned(), "write `==`".to_owned()),
-        ItemKind::Number(n) if n.starts_with('-') => {
-            (format!("`{n}` is a number with its sign, not a difference"), format!("put spaces around the minus: `- {}`", &n[1..]))
-        }
+        ItemKind::Number(n) if n.starts_with('-') => (
+            format!("`{n}` is a number with its sign, not a difference"),
+            format!("put spaces around the minus: `- {}`", &n[1..]),
+        ),
         ItemKind::Name(word) => {
             let right = match word.as_str() {
                 "is" | "equals" | "eq" => "==",

@@ -11,7 +11,8 @@ use crate::syntax::tree::{Item, ItemKind};
 use std::borrow::Cow;
 
 /// Words that stand between or behind values, never for one.
-const CONNECTIVES: [&str; 11] = ["and", "or", "in", "has", "matches", "starts-with", "ends-with", "when", "else", "by", "at"];
+const CONNECTIVES: [&str; 11] =
+    ["and", "or", "in", "has", "matches", "starts-with", "ends-with", "when", "else", "by", "at"];
 
 /// A value with everything that touches it: `a.b["c"][0].d`, `f(x)[0]`.
 pub(super) fn operand(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Deep> {
@@ -29,7 +30,10 @@ pub(super) fn operand(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<De
             ItemKind::Op(op) if op == "." => {
                 cursor.next();
                 let Some((name, span)) = cursor.name() else {
-                    d.push(Diagnostic::new(Code::E0402, cursor.span(), "the name of a field is missing").label("a name must stand behind the dot"));
+                    d.push(
+                        Diagnostic::new(Code::E0402, cursor.span(), "the name of a field is missing")
+                            .label("a name must stand behind the dot"),
+                    );
                     return Err(Reported);
                 };
                 found = fields(found, name, span, d)?;
@@ -118,7 +122,11 @@ fn primary(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Deep> {
         }
         ItemKind::Op(op) => {
             let help = (op == "*").then(|| "there is no multiplication".to_owned());
-            d.push(Diagnostic::new(Code::E0402, item.span, format!("a value must stand before `{op}`")).label("here").maybe_help(help));
+            d.push(
+                Diagnostic::new(Code::E0402, item.span, format!("a value must stand before `{op}`"))
+                    .label("here")
+                    .maybe_help(help),
+            );
             Err(Reported)
         }
         ItemKind::Junk => {
@@ -135,7 +143,10 @@ fn wrong(e: literal::Wrong, span: Span, d: &mut Diagnostics) -> Reported {
 
 fn named(word: &str, item: &Item, cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Deep> {
     if word == "not" {
-        d.push(Diagnostic::new(Code::E0402, item.span, "`not` binds looser than what stands before it").help("put it in parentheses: `(not …)`"));
+        d.push(
+            Diagnostic::new(Code::E0402, item.span, "`not` binds looser than what stands before it")
+                .help("put it in parentheses: `(not …)`"),
+        );
         return Err(Reported);
     }
     if CONNECTIVES.contains(&word) {
@@ -153,7 +164,9 @@ fn named(word: &str, item: &Item, cursor: &mut Cursor<'_>, d: &mut Diagnostics) 
     if let Some((name, port)) = word.split_once(':') {
         let help = match name {
             "localhost" => format!("write `127.0.0.1:{port}` for an address, `http://localhost:{port}` for a URL"),
-            _ => format!("an address is an IP address with a port, a URL begins with `http://`; behind `{name}:` stands a space"),
+            _ => format!(
+                "an address is an IP address with a port, a URL begins with `http://`; behind `{name}:` stands a space"
+            ),
         };
         d.push(Diagnostic::new(Code::E0402, item.span, format!("`{word}` is not a value")).help(help));
         return Err(Reported);

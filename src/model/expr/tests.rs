@@ -38,7 +38,9 @@ fn show(e: &Expr) -> String {
         ExprKind::Index(a, i) => format!("{}[{}]", show(a), show(i)),
         ExprKind::Call(n, a) => format!("{}({})", n.text, list(a)),
         ExprKind::List(l) => format!("[{}]", list(l)),
-        ExprKind::Object(f) => format!("{{{}}}", f.iter().map(|(n, v)| format!("{}: {}", n.text, show(v))).collect::<Vec<_>>().join(", ")),
+        ExprKind::Object(f) => {
+            format!("{{{}}}", f.iter().map(|(n, v)| format!("{}: {}", n.text, show(v))).collect::<Vec<_>>().join(", "))
+        }
         ExprKind::Not(a) => format!("(not {})", show(a)),
         ExprKind::Binary(op, _, a, b) => format!("({op:?} {} {})", show(a), show(b)),
         ExprKind::Match { subject, arms, otherwise } => {
@@ -193,13 +195,22 @@ fn read_type(text: &str) -> (Type, Vec<Diagnostic>) {
 
 #[test]
 fn types() {
-    for text in ["int", "string?", "[string]", "[int?]", "{string: rate}", "\"free\" | \"pro\"", "[[cidr]]", "{string: [int]}"] {
+    for text in
+        ["int", "string?", "[string]", "[int?]", "{string: rate}", "\"free\" | \"pro\"", "[[cidr]]", "{string: [int]}"]
+    {
         let (found, d) = read_type(text);
         assert_eq!((found.to_string().as_str(), d.len()), (text, 0));
     }
     assert_eq!(read_type("(\"a\" | \"b\")?").0, Type::Union(vec!["a".into(), "b".into()]).optional());
     assert_eq!(read_type("\"a\" | \"b\"?").0, Type::Union(vec!["a".into(), "b".into()]).optional());
-    for (text, help) in [("strng", "`string`"), ("boolean", "`bool`"), ("number", "`int`"), ("durations", "`duration`"), ("[]", "[string]"), ("{int: int}", "always `string`")] {
+    for (text, help) in [
+        ("strng", "`string`"),
+        ("boolean", "`bool`"),
+        ("number", "`int`"),
+        ("durations", "`duration`"),
+        ("[]", "[string]"),
+        ("{int: int}", "always `string`"),
+    ] {
         let (found, d) = read_type(text);
         assert_eq!((found, d.len()), (Type::Error, 1), "{text}");
         assert!(d[0].help.as_ref().is_some_and(|h| h.contains(help)), "{text}: {:?}", d[0].help);

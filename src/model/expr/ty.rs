@@ -52,7 +52,12 @@ fn questioned(base: Type, cursor: &mut Cursor<'_>) -> Type {
 fn whole(items: &[Item], span: Span, d: &mut Diagnostics) -> Result<Type> {
     let mut cursor = Cursor::new(items, span);
     if cursor.is_empty() {
-        return Err(no_type(span, "a type is missing in the brackets", Some("a list of texts is `[string]`".into()), d));
+        return Err(no_type(
+            span,
+            "a type is missing in the brackets",
+            Some("a list of texts is `[string]`".into()),
+            d,
+        ));
     }
     let found = read(&mut cursor, d)?;
     match cursor.is_empty() {
@@ -71,7 +76,14 @@ fn union(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Type> {
                 [StrPart::Text(text, _)] => text.clone(),
                 _ => return Err(no_type(*span, "a member of a union is a text without expressions", None, d)),
             },
-            _ => return Err(no_type(cursor.span(), "a text must stand here", Some("a union is `\"free\" | \"pro\"`".into()), d)),
+            _ => {
+                return Err(no_type(
+                    cursor.span(),
+                    "a text must stand here",
+                    Some("a union is `\"free\" | \"pro\"`".into()),
+                    d,
+                ));
+            }
         };
         let span = cursor.span();
         cursor.next();

@@ -55,7 +55,13 @@ fn kind(r: &mut Reader) -> AuthKind {
         r.cursor.next();
         match row.word {
             "jwt" => {
-                return AuthKind::Jwt { issuer: None, audience: None, algorithms: Vec::new(), leeway: None, keys: None };
+                return AuthKind::Jwt {
+                    issuer: None,
+                    audience: None,
+                    algorithms: Vec::new(),
+                    leeway: None,
+                    keys: None,
+                };
             }
             "api-key" => return AuthKind::ApiKey { keys: None },
             _ => r.unsupported(*span, &format!("`{word}`")),

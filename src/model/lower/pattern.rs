@@ -223,7 +223,9 @@ impl<'r, 't, 'd> Walk<'r, 't, 'd> {
                     Diagnostic::new(Code::E0505, other.span, "expected `:` and a type, or the end of the parameter")
                         .label("unexpected")
                         .help(match &other.kind {
-                            ItemKind::Name(word) if word == "matches" => "a colon stands before it: `{name: matches r\"…\"}`",
+                            ItemKind::Name(word) if word == "matches" => {
+                                "a colon stands before it: `{name: matches r\"…\"}`"
+                            }
                             _ => "a parameter is written `{name}`, `{name: int}` or `{rest...}`",
                         }),
                 );

@@ -32,7 +32,8 @@ pub(super) fn calm(regions: &[Span], d: &mut Diagnostics) {
         return;
     }
     d.retain(|d| {
-        let structural = matches!(d.code, Code::E0201 | Code::E0202 | Code::E0203 | Code::E0206 | Code::E0207 | Code::E0215);
+        let structural =
+            matches!(d.code, Code::E0201 | Code::E0202 | Code::E0203 | Code::E0206 | Code::E0207 | Code::E0215);
         !structural || !regions.iter().any(|r| r.file == d.span.file && r.start <= d.span.start && d.span.end <= r.end)
     });
 }

@@ -12,13 +12,13 @@ pub use crate::check::routes::fit::Split;
 pub use crate::check::routes::trie::{Candidate, Misfit};
 pub use crate::check::routes::{Methods, PathFlags, RouteKey, ShowPattern};
 pub use captures::Captures;
-pub use nearest::{Near, nearest};
 pub(crate) use nearest::type_reason;
+pub use nearest::{Near, nearest};
 
 use crate::check::routes::hosts::host_name;
 use crate::check::routes::tables::Tables;
 use crate::check::routes::trie::Trie;
-use crate::model::ast::{TrailingSlash, HostHead, Segment};
+use crate::model::ast::{HostHead, Segment, TrailingSlash};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 

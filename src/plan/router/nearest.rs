@@ -3,8 +3,8 @@
 use super::{Methods, Router, Split};
 use crate::check::routes::ShowPattern;
 use crate::check::routes::fit;
-use crate::check::routes::hosts::{Hosts, host_name};
 use crate::check::routes::has_other_slash;
+use crate::check::routes::hosts::{Hosts, host_name};
 use crate::model::ast::{HostHead, HostPattern, ParamType, Pattern, Segment, TrailingSlash};
 use http::Method;
 
@@ -34,7 +34,14 @@ pub fn nearest(router: &Router, host: &str, method: &Method, path: &str) -> Vec<
             needs.path(&route.key.pattern, &path, route.key.trailing_slash)?;
             needs.method(&route.key.methods, method);
             if needs.reasons.is_empty() {
-                needs.add(1, if route.key.has_when { "its `when` does not hold" } else { "a more specific host has routes of its own" });
+                needs.add(
+                    1,
+                    if route.key.has_when {
+                        "its `when` does not hold"
+                    } else {
+                        "a more specific host has routes of its own"
+                    },
+                );
             }
             (needs.cost <= FAR).then(|| (needs.cost, Near { route: route.id, reason: needs.reasons.join("; ") }))
         })
@@ -92,7 +99,10 @@ impl Needs {
                 Segment::Literal(literal) if literal == text => alike += 1,
                 Segment::Literal(literal) => {
                     crate::diagnostic::nearest(text, [literal.as_str()])?;
-                    self.add(strsim::damerau_levenshtein(text, literal), format!("the path has `{text}` where the route has `{literal}`"));
+                    self.add(
+                        strsim::damerau_levenshtein(text, literal),
+                        format!("the path has `{text}` where the route has `{literal}`"),
+                    );
                     alike += 1;
                 }
                 Segment::Param { name, ty, prefix, suffix } => match fit::between(text, prefix, suffix) {
@@ -106,7 +116,10 @@ impl Needs {
         match (path.len(), fixed) {
             (have, want) if have == want || (rest && have > want) => {}
             (have, want) if want == have + 1 && (alike > 0 || have == 0) => {
-                let missing = Pattern { segments: pattern.segments.iter().skip(have).take(1).cloned().collect(), ..Pattern::default() };
+                let missing = Pattern {
+                    segments: pattern.segments.iter().skip(have).take(1).cloned().collect(),
+                    ..Pattern::default()
+                };
                 self.add(3, format!("the path lacks a segment `{}`", ShowPattern(&missing)));
                 return Some(());
             }
@@ -116,8 +129,19 @@ impl Needs {
             }
             _ => return None,
         }
-        if !rest && has_other_slash(pattern) && pattern.trailing_slash != path.trailing_slash() && mode != TrailingSlash::Ignore {
-            self.add(1, if pattern.trailing_slash { "the path lacks the slash at its end" } else { "the path has a slash at its end" });
+        if !rest
+            && has_other_slash(pattern)
+            && pattern.trailing_slash != path.trailing_slash()
+            && mode != TrailingSlash::Ignore
+        {
+            self.add(
+                1,
+                if pattern.trailing_slash {
+                    "the path lacks the slash at its end"
+                } else {
+                    "the path has a slash at its end"
+                },
+            );
         }
         Some(())
     }

@@ -84,7 +84,10 @@ fn brackets() {
 fn parameters() {
     one("route GET /a/{id -> b\n", r#"E0102 "{"@13 +""@16: this parameter is not closed"#);
     one("route GET /a/{id: int -> b {\n}\n", r#"E0102 "{"@13 +""@21: this parameter is not closed"#);
-    one("route GET /a{ b; c }\n", r#"E0104 ";"@15: a `;` cannot stand in `{…}` that touches a path or stands in a string"#);
+    one(
+        "route GET /a{ b; c }\n",
+        r#"E0104 ";"@15: a `;` cannot stand in `{…}` that touches a path or stands in a string"#,
+    );
 }
 
 #[test]

@@ -38,7 +38,11 @@ fn words(text: &str) -> (Vec<&str>, Vec<&str>) {
     let mut comments = Vec::new();
     let mut at = 0;
     for span in spans.iter().chain([&crate::source::Span::new(tree.file, text.len(), text.len())]) {
-        comments.extend(text[at..span.start as usize].split('\n').filter_map(|l| l.find('#').map(|i| l[i..].trim_end_matches([' ', '\t', '\r']))));
+        comments.extend(
+            text[at..span.start as usize]
+                .split('\n')
+                .filter_map(|l| l.find('#').map(|i| l[i..].trim_end_matches([' ', '\t', '\r']))),
+        );
         if word(span).starts_with('#') {
             comments.push(word(span));
         }
@@ -49,9 +53,14 @@ fn words(text: &str) -> (Vec<&str>, Vec<&str>) {
 
 #[test]
 fn the_sample_of_the_language_is_laid_out_already() {
-    let long = "    respond json { name: user.body.name, orders: orders.body, items: items.body, partial: orders.failed }\n";
+    let long =
+        "    respond json { name: user.body.name, orders: orders.body, items: items.body, partial: orders.failed }\n";
     let broken = "    respond json {\n      name: user.body.name,\n      orders: orders.body,\n      items: items.body,\n      partial: orders.failed\n    }\n";
-    let expected = SAMPLE.replace(long, broken).replace("request  {", "request {").replace("user   =", "user =").replace("items  =", "items =");
+    let expected = SAMPLE
+        .replace(long, broken)
+        .replace("request  {", "request {")
+        .replace("user   =", "user =")
+        .replace("items  =", "items =");
     formats(SAMPLE, &expected);
 }
 

@@ -17,7 +17,10 @@ fn where_statements_end() {
     assert_eq!(tree("a,\nb ->\nc =\nd:\ne +\nf"), "a ~`,` b `->` c `=` d ~`:` e `+` f\n");
     assert_eq!(tree("a and\nb not in\nc has any\nd matches # e\n\n# f\ng"), "a and b not in c has any d matches g\n");
     assert_eq!(tree("a (\nb\n) [\nc\n]\nd"), "a (b) [c]\nd\n");
-    assert_eq!(tree("a\n-> b\n| c\nand d\n?? e\nby f # g\n\nat /h\nelse i"), "a `->` b `|` c and d `??` e by f at path:/h else i\n");
+    assert_eq!(
+        tree("a\n-> b\n| c\nand d\n?? e\nby f # g\n\nat /h\nelse i"),
+        "a `->` b `|` c and d `??` e by f at path:/h else i\n"
+    );
     assert_eq!(tree("a\nelse: b\nby = c\nat : d\norigins e"), "a\nelse ~`:` b\nby `=` c\nat `:` d\norigins e\n");
     assert_eq!(tree("a\nby == b"), "a by `==` b\n");
     assert_eq!(tree("a =\nlet b"), "a `=`\nlet b\n");
@@ -27,18 +30,36 @@ fn where_statements_end() {
 #[test]
 fn words() {
     assert_eq!(tree("a-b _c x.y.z-1 a->b a - b a -1 a -b"), "a-b _c x.y.z-1 a ~`->` ~b a `-` b a #-1 a `-` ~b\n");
-    assert_eq!(tree("header[\"x y\"] headers(\"x\") a [b] a (b) a[0].b"), "header ~[\"x y\"] headers ~(\"x\") a [b] a (b) a ~[#0] ~`.` ~b\n");
-    assert_eq!(tree("42 -1 1_000 0.5 250ms 64KiB 100/min 12.5% 5xx 2026-01-01 10.0.0.0/8 10ms..1s"), "#42 #-1 #1_000 #0.5 #250ms #64KiB #100/min #12.5% #5xx #2026-01-01 #10.0.0.0/8 #10ms ~`..` ~#1s\n");
-    assert_eq!(tree("localhost:8080 :8080 [::1]:80 [::1] fd00::/8 1::2 127.0.0.1:80"), "localhost:8080 `:8080` socket:[::1]:80 [ip:::1] ip:fd00::/8 ip:1::2 #127.0.0.1:80\n");
+    assert_eq!(
+        tree("header[\"x y\"] headers(\"x\") a [b] a (b) a[0].b"),
+        "header ~[\"x y\"] headers ~(\"x\") a [b] a (b) a ~[#0] ~`.` ~b\n"
+    );
+    assert_eq!(
+        tree("42 -1 1_000 0.5 250ms 64KiB 100/min 12.5% 5xx 2026-01-01 10.0.0.0/8 10ms..1s"),
+        "#42 #-1 #1_000 #0.5 #250ms #64KiB #100/min #12.5% #5xx #2026-01-01 #10.0.0.0/8 #10ms ~`..` ~#1s\n"
+    );
+    assert_eq!(
+        tree("localhost:8080 :8080 [::1]:80 [::1] fd00::/8 1::2 127.0.0.1:80"),
+        "localhost:8080 `:8080` socket:[::1]:80 [ip:::1] ip:fd00::/8 ip:1::2 #127.0.0.1:80\n"
+    );
     assert_eq!(tree("*.a.b {c}.a.b a.b *"), "host:*.a.b host:{c}.a.b a.b `*`\n");
     assert_eq!(tree("string? reds://x not-in inner ander"), "string ~`?` url:reds://x not-in inner ander\n");
 }
 
 #[test]
 fn paths_and_urls() {
-    assert_eq!(tree("/ /a/b-c.d~!$&'*+=:@%20?e=f /a(b)/c, /d;/e#f"), "path:/ path:/a/b-c.d~!$&'*+=:@%20?e=f path:/a(b)/c ~`,` path:/d\npath:/e\n#\n");
-    assert_eq!(tree("/a->b /a/{b: int}.csv /{c...} /u({d}) (/x)"), "path:/a ~`->` ~b path:/a/{b ~`:` int}.csv path:/{... c} path:/u({d}) (path:/x)\n");
-    assert_eq!(tree("http://a:80/b/{c} https://[::1]:8080/x?y={z.q}"), "url:http://a:80/b/{c} url:https://[::1]:8080/x?y={z.q}\n");
+    assert_eq!(
+        tree("/ /a/b-c.d~!$&'*+=:@%20?e=f /a(b)/c, /d;/e#f"),
+        "path:/ path:/a/b-c.d~!$&'*+=:@%20?e=f path:/a(b)/c ~`,` path:/d\npath:/e\n#\n"
+    );
+    assert_eq!(
+        tree("/a->b /a/{b: int}.csv /{c...} /u({d}) (/x)"),
+        "path:/a ~`->` ~b path:/a/{b ~`:` int}.csv path:/{... c} path:/u({d}) (path:/x)\n"
+    );
+    assert_eq!(
+        tree("http://a:80/b/{c} https://[::1]:8080/x?y={z.q}"),
+        "url:http://a:80/b/{c} url:https://[::1]:8080/x?y={z.q}\n"
+    );
     assert_eq!(tree("/a {\nb\n}\n/a{\nb\n}"), "path:/a {\n  b\n}\npath:/a ~{\n  b\n}\n");
 }
 
@@ -50,5 +71,8 @@ fn strings() {
 
 #[test]
 fn documentation() {
-    assert_eq!(tree("## a\n##b\n\n# c\nd {\n  ## e\n  f\n  ## g\n}\n### h\n## i"), "#\n## a\n## b\nd {\n  ## e\n  f\n  #\n}\n#\n#\n");
+    assert_eq!(
+        tree("## a\n##b\n\n# c\nd {\n  ## e\n  f\n  ## g\n}\n### h\n## i"),
+        "#\n## a\n## b\nd {\n  ## e\n  f\n  #\n}\n#\n#\n"
+    );
 }

@@ -9,28 +9,17 @@ fn agree(method: &Method, text: &[u8], step: usize) {
     let whole = read_response(method, text, text.len());
     let pieces = read_response(method, text, step);
     match (&whole, &pieces) {
-        (Ok(a), Ok(b)) => assert_eq!(
-            (&a.body, &a.trailers, a.reusable),
-            (&b.body, &b.trailers, b.reusable)
-        ),
+        (Ok(a), Ok(b)) => assert_eq!((&a.body, &a.trailers, a.reusable), (&b.body, &b.trailers, b.reusable)),
         (Err(_), Err(_)) => {}
-        _ => panic!(
-            "pieces of {step} change the outcome: {whole:?} {pieces:?} {:?}",
-            text.escape_ascii().to_string()
-        ),
+        _ => panic!("pieces of {step} change the outcome: {whole:?} {pieces:?} {:?}", text.escape_ascii().to_string()),
     }
     if let Ok(ours) = whole {
         let theirs = peer::read_response(method, text, text.len());
         let shown = text.escape_ascii().to_string();
-        let (status, body) =
-            theirs.unwrap_or_else(|| panic!("hyper refuses what was accepted: {shown}"));
+        let (status, body) = theirs.unwrap_or_else(|| panic!("hyper refuses what was accepted: {shown}"));
         assert_eq!(status, ours.head.status.as_u16(), "{shown}");
         if status != 101 {
-            assert!(
-                body == ours.body,
-                "{shown}: hyper reads {:?}",
-                body.escape_ascii().to_string()
-            );
+            assert!(body == ours.body, "{shown}: hyper reads {:?}", body.escape_ascii().to_string());
         }
     }
 }
@@ -79,21 +68,19 @@ fn texts() -> impl Strategy<Value = Vec<u8>> {
         "",
     ]);
     let damage = prop::option::of((any::<prop::sample::Index>(), prop::option::of(any::<u8>())));
-    (starts, prop::collection::vec(lines, 0..4), bodies, damage).prop_map(
-        |(start, lines, body, damage)| {
-            let mut text = [start, &lines.concat(), "\r\n", body].concat().into_bytes();
-            if let Some((at, byte)) = damage {
-                let at = at.index(text.len());
-                match byte {
-                    Some(byte) => text[at] = byte,
-                    None => {
-                        text.remove(at);
-                    }
+    (starts, prop::collection::vec(lines, 0..4), bodies, damage).prop_map(|(start, lines, body, damage)| {
+        let mut text = [start, &lines.concat(), "\r\n", body].concat().into_bytes();
+        if let Some((at, byte)) = damage {
+            let at = at.index(text.len());
+            match byte {
+                Some(byte) => text[at] = byte,
+                None => {
+                    text.remove(at);
                 }
             }
-            text
-        },
-    )
+        }
+        text
+    })
 }
 
 proptest! {
@@ -109,11 +96,6 @@ fn the_texts_are_worth_asking_about() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let texts = (0..1000).map(|_| texts().new_tree(&mut runner).unwrap().current());
-    let accepted = texts
-        .filter(|text| read_response(&Method::GET, text, 5).is_ok())
-        .count();
-    assert!(
-        (100..900).contains(&accepted),
-        "{accepted} of 1000 are accepted"
-    );
+    let accepted = texts.filter(|text| read_response(&Method::GET, text, 5).is_ok()).count();
+    assert!((100..900).contains(&accepted), "{accepted} of 1000 are accepted");
 }

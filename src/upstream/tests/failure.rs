@@ -4,18 +4,11 @@ use super::*;
 use crate::upstream::ErrorKind;
 
 fn with(timeouts: Timeouts) -> Request<'static> {
-    Request {
-        timeouts,
-        ..Request::new(&Method::GET)
-    }
+    Request { timeouts, ..Request::new(&Method::GET) }
 }
 
 async fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 #[test]
@@ -23,10 +16,7 @@ fn nobody_listens() {
     local(async {
         let up = upstream(config(free_port().await));
         let error = get(&up).await.unwrap_err();
-        assert_eq!(
-            (error.kind, error.kind.is_connect(), error.stale),
-            (ErrorKind::Refused, true, false)
-        );
+        assert_eq!((error.kind, error.kind.is_connect(), error.stale), (ErrorKind::Refused, true, false));
         assert_eq!(up.connections(0), 0);
     });
 }
@@ -62,15 +52,12 @@ fn a_server_that_does_not_accept() {
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
         let mut fill = Vec::new();
-        while let Ok(Ok(stream)) = tokio::time::timeout(MS * 50, TcpStream::connect(address)).await
-        {
+        while let Ok(Ok(stream)) = tokio::time::timeout(MS * 50, TcpStream::connect(address)).await {
             fill.push(stream);
         }
         let up = upstream(config(address));
         let begun = std::time::Instant::now();
-        let error = exchange(&up, &mut with(timeouts(100)), &mut None)
-            .await
-            .unwrap_err();
+        let error = exchange(&up, &mut with(timeouts(100)), &mut None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::ConnectTimeout);
         assert!(begun.elapsed() >= MS * 100 && begun.elapsed() < MS * 1000);
         assert_eq!(up.connections(0), 0);
@@ -80,17 +67,11 @@ fn a_server_that_does_not_accept() {
 #[test]
 fn a_server_that_says_nothing() {
     local(async {
-        let server =
-            server(|_, mut stream| async move { while head(&mut stream).await.is_some() {} }).await;
+        let server = server(|_, mut stream| async move { while head(&mut stream).await.is_some() {} }).await;
         let up = client(&server);
         let begun = std::time::Instant::now();
-        let error = exchange(&up, &mut with(timeouts(80)), &mut None)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            (error.kind, error.stale),
-            (ErrorKind::ResponseTimeout, false)
-        );
+        let error = exchange(&up, &mut with(timeouts(80)), &mut None).await.unwrap_err();
+        assert_eq!((error.kind, error.stale), (ErrorKind::ResponseTimeout, false));
         assert!(begun.elapsed() >= MS * 80 && begun.elapsed() < MS * 1000);
         assert_eq!(up.connections(0), 0);
     });
@@ -107,9 +88,7 @@ fn a_head_that_trickles_is_late_too() {
             }
         })
         .await;
-        let error = exchange(&client(&server), &mut with(timeouts(80)), &mut None)
-            .await
-            .unwrap_err();
+        let error = exchange(&client(&server), &mut with(timeouts(80)), &mut None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::ResponseTimeout);
     });
 }
@@ -119,10 +98,7 @@ fn a_response_that_stands_still() {
     local(async {
         let server = server(|_, mut stream| async move {
             head(&mut stream).await;
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n")
-                .await
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").await.unwrap();
             for _ in 0..5 {
                 tokio::time::sleep(MS * 40).await;
                 stream.write_all(b"x").await.unwrap();
@@ -131,14 +107,9 @@ fn a_response_that_stands_still() {
         })
         .await;
         let begun = std::time::Instant::now();
-        let error = exchange(&client(&server), &mut with(timeouts(100)), &mut None)
-            .await
-            .unwrap_err();
+        let error = exchange(&client(&server), &mut with(timeouts(100)), &mut None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::IdleTimeout);
-        assert!(
-            begun.elapsed() >= MS * 300,
-            "each piece begins the wait anew"
-        );
+        assert!(begun.elapsed() >= MS * 300, "each piece begins the wait anew");
     });
 }
 
@@ -150,21 +121,9 @@ fn a_server_that_does_not_read() {
             tokio::time::sleep(MS * 2000).await;
         })
         .await;
-        let mut request = Request {
-            timeouts: timeouts(100),
-            ..Request::new(&Method::POST)
-        };
-        let error = exchange(
-            &client(&server),
-            &mut request,
-            &mut body(&vec![0; 32 << 20], true),
-        )
-        .await
-        .unwrap_err();
-        assert_eq!(
-            (error.kind, error.body_consumed),
-            (ErrorKind::IdleTimeout, true)
-        );
+        let mut request = Request { timeouts: timeouts(100), ..Request::new(&Method::POST) };
+        let error = exchange(&client(&server), &mut request, &mut body(&vec![0; 32 << 20], true)).await.unwrap_err();
+        assert_eq!((error.kind, error.body_consumed), (ErrorKind::IdleTimeout, true));
     });
 }
 
@@ -184,17 +143,8 @@ fn a_client_that_is_slow_is_not_the_servers_fault() {
                 feeder.data(&b"x"[..]);
             }
         });
-        let mut request = Request {
-            timeouts: timeouts(100),
-            ..Request::new(&Method::POST)
-        };
-        assert_eq!(
-            exchange(&client(&server), &mut request, &mut Some(body))
-                .await
-                .unwrap()
-                .status,
-            204
-        );
+        let mut request = Request { timeouts: timeouts(100), ..Request::new(&Method::POST) };
+        assert_eq!(exchange(&client(&server), &mut request, &mut Some(body)).await.unwrap().status, 204);
     });
 }
 
@@ -205,9 +155,7 @@ async fn racy() -> Scripted {
         stream.write_all(b"HTTP/1.1 204 x\r\n\r\n").await.unwrap();
         // Wait for the next request to begin: the client has found the connection good.
         stream.peek(&mut [0]).await.unwrap();
-        socket2::SockRef::from(&stream)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await
 }
@@ -233,11 +181,7 @@ fn the_keep_alive_race_is_told_where_it_is_not() {
             get(&up).await.unwrap();
             let consumed = body.is_some();
             let error = post(&up, body).await.unwrap_err();
-            assert_eq!(
-                (error.stale, error.body_consumed),
-                (true, consumed),
-                "{error}"
-            );
+            assert_eq!((error.stale, error.body_consumed), (true, consumed), "{error}");
             assert_eq!(server.connections.get(), 1);
         }
     });

@@ -21,10 +21,7 @@ fn a_response_with_a_length_leaves_a_connection_to_use_again() {
         let up = client(&server);
         for _ in 0..3 {
             let got = get(&up).await.unwrap();
-            assert_eq!(
-                (got.status, &got.body[..], &got.headers["x-a"]),
-                (200, &b"hello"[..], &"b".parse().unwrap())
-            );
+            assert_eq!((got.status, &got.body[..], &got.headers["x-a"]), (200, &b"hello"[..], &"b".parse().unwrap()));
         }
         assert_eq!((server.connections.get(), up.connections(0)), (1, 1));
     });
@@ -34,8 +31,7 @@ fn a_response_with_a_length_leaves_a_connection_to_use_again() {
 fn large_bodies_come_in_pieces() {
     local(async {
         let body: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
-        let mut text =
-            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        let mut text = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
         text.extend_from_slice(&body);
         let server = answering(text).await;
         let up = client(&server);
@@ -49,7 +45,8 @@ fn large_bodies_come_in_pieces() {
 #[test]
 fn a_chunked_response_with_trailers() {
     local(async {
-        let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Sum: 7\r\n\r\n";
+        let text =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX-Sum: 7\r\n\r\n";
         let server = answering(text).await;
         let up = client(&server);
         for _ in 0..2 {
@@ -66,25 +63,17 @@ fn tiny_chunks_are_joined_and_large_ones_are_not_copied() {
     local(async {
         let tiny = "1\r\na\r\n".repeat(1000);
         let large = format!("1f40\r\n{}\r\n", "b".repeat(8000)).repeat(3);
-        let text = format!(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{tiny}{large}{tiny}0\r\n\r\n"
-        );
+        let text = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{tiny}{large}{tiny}0\r\n\r\n");
         let server = answering(text).await;
         let up = client(&server);
         for _ in 0..2 {
             let mut request = Request::new(&Method::GET);
             let head = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\n");
-            let answer = up
-                .exchange(0, &mut request, head, &mut None::<Feed>)
-                .await
-                .unwrap();
+            let answer = up.exchange(0, &mut request, head, &mut None::<Feed>).await.unwrap();
             let (mut body, mut frames, mut got) = (response(answer).into_body(), 0, Vec::new());
             while let Some(frame) = body.frame().await {
                 let data = frame.unwrap().into_data().unwrap();
-                assert!(
-                    !data.windows(2).any(|two| two == b"ab"),
-                    "a large chunk was copied"
-                );
+                assert!(!data.windows(2).any(|two| two == b"ab"), "a large chunk was copied");
                 got.extend_from_slice(&data);
                 frames += 1;
             }
@@ -111,10 +100,7 @@ fn a_response_that_comes_byte_by_byte() {
         let up = client(&server);
         for _ in 0..2 {
             let got = get(&up).await.unwrap();
-            assert_eq!(
-                (&got.body[..], got.trailers.unwrap().len()),
-                (&b"abcdefghijklmn"[..], 1)
-            );
+            assert_eq!((&got.body[..], got.trailers.unwrap().len()), (&b"abcdefghijklmn"[..], 1));
         }
         assert_eq!(server.connections.get(), 1);
     });
@@ -125,10 +111,7 @@ fn a_body_that_ends_with_the_connection() {
     local(async {
         let server = server(|_, mut stream| async move {
             head(&mut stream).await;
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\n\r\nhel")
-                .await
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhel").await.unwrap();
             tokio::time::sleep(MS * 20).await;
             stream.write_all(b"lo").await.unwrap();
         })
@@ -155,9 +138,7 @@ fn bodies_that_are_never_there() {
             let server = answering(format!("HTTP/1.1 {status} x\r\n{field}\r\n\r\n")).await;
             let up = client(&server);
             for _ in 0..2 {
-                let got = exchange(&up, &mut Request::new(&method), &mut None)
-                    .await
-                    .unwrap();
+                let got = exchange(&up, &mut Request::new(&method), &mut None).await.unwrap();
                 assert_eq!((got.status, got.body.len()), (status, 0));
             }
             assert_eq!(server.connections.get(), 1, "{method} {status} {field}");
@@ -177,11 +158,7 @@ fn bytes_after_a_response_end_the_connection() {
             let up = client(&server);
             for n in 1..3 {
                 assert!(get(&up).await.unwrap().body.len() <= 2);
-                assert_eq!(
-                    (server.connections.get(), up.connections(0)),
-                    (n, 0),
-                    "{text:?}"
-                );
+                assert_eq!((server.connections.get(), up.connections(0)), (n, 0), "{text:?}");
             }
         }
     });
@@ -192,15 +169,9 @@ fn bytes_that_come_while_the_connection_is_idle_end_it() {
     local(async {
         let server = server(|_, mut stream| async move {
             head(&mut stream).await;
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
-                .await
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
             tokio::time::sleep(MS * 20).await;
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged")
-                .await
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged").await.unwrap();
             tokio::time::sleep(MS * 200).await;
         })
         .await;
@@ -238,64 +209,27 @@ fn doubts_are_refused() {
                 "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
                 Malformed::TwoLengths,
             ),
-            (
-                "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
-                Malformed::ContentLength,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-                Malformed::TransferEncoding,
-            ),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", Malformed::ContentLength),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", Malformed::TransferEncoding),
             ("HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n", Malformed::Header),
             ("HTTP/1.1 200 OK\na: b\n\n", Malformed::Header),
             ("HTTP/1.1 20 OK\r\n\r\n", Malformed::StatusLine),
             ("SSH-2.0-OpenSSH\r\n", Malformed::StatusLine),
-            (
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
-                Malformed::Chunk,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
-                Malformed::Chunk,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\na b\r\n\r\n",
-                Malformed::Trailers,
-            ),
-            (
-                "HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n",
-                Malformed::UnexpectedUpgrade,
-            ),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", Malformed::Chunk),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n", Malformed::Chunk),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\na b\r\n\r\n", Malformed::Trailers),
+            ("HTTP/1.1 101 Switching\r\nupgrade: x\r\n\r\n", Malformed::UnexpectedUpgrade),
         ] {
-            assert_eq!(
-                refused(text).await,
-                ErrorKind::Malformed(reason),
-                "{text:?}"
-            );
+            assert_eq!(refused(text).await, ErrorKind::Malformed(reason), "{text:?}");
         }
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(101));
-        assert_eq!(
-            refused(&many).await,
-            ErrorKind::Malformed(Malformed::TooManyHeaders)
-        );
+        assert_eq!(refused(&many).await, ErrorKind::Malformed(Malformed::TooManyHeaders));
         let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(65 * 1024));
-        assert_eq!(
-            refused(&long).await,
-            ErrorKind::Malformed(Malformed::HeadTooLarge)
-        );
-        let long = format!(
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: {}",
-            "x".repeat(9 * 1024)
-        );
-        assert_eq!(
-            refused(&long).await,
-            ErrorKind::Malformed(Malformed::Trailers)
-        );
+        assert_eq!(refused(&long).await, ErrorKind::Malformed(Malformed::HeadTooLarge));
+        let long = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: {}", "x".repeat(9 * 1024));
+        assert_eq!(refused(&long).await, ErrorKind::Malformed(Malformed::Trailers));
         let many = "HTTP/1.1 103 Hints\r\n\r\n".repeat(17);
-        assert_eq!(
-            refused(&many).await,
-            ErrorKind::Malformed(Malformed::TooManyInterim)
-        );
+        assert_eq!(refused(&many).await, ErrorKind::Malformed(Malformed::TooManyInterim));
     });
 }
 
@@ -315,11 +249,7 @@ fn a_body_that_ends_too_early_is_an_error() {
             })
             .await;
             let up = client(&server);
-            assert_eq!(
-                get(&up).await.unwrap_err().kind,
-                ErrorKind::Closed,
-                "{text:?}"
-            );
+            assert_eq!(get(&up).await.unwrap_err().kind, ErrorKind::Closed, "{text:?}");
             assert_eq!(up.connections(0), 0);
         }
     });

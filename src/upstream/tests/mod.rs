@@ -34,11 +34,7 @@ pub(super) fn local<T>(test: impl Future<Output = T>) -> T {
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())
         .unwrap();
-    runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(10), test)
-            .await
-            .expect("too slow")
-    })
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), test).await.expect("too slow") })
 }
 
 const MS: Duration = Duration::from_millis(1);
@@ -49,9 +45,7 @@ struct Scripted {
     connections: Rc<Cell<usize>>,
 }
 
-async fn server<F: Future<Output = ()> + 'static>(
-    script: impl Fn(usize, TcpStream) -> F + 'static,
-) -> Scripted {
+async fn server<F: Future<Output = ()> + 'static>(script: impl Fn(usize, TcpStream) -> F + 'static) -> Scripted {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let scripted = Scripted {
         address: ([127, 0, 0, 1], listener.local_addr().unwrap().port()).into(),
@@ -156,16 +150,12 @@ impl Body for Feed {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         self.frames.poll_recv(cx)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -182,12 +172,7 @@ async fn whole(response: Response<UpstreamBody<Feed>>) -> Result<Whole, Exchange
     let (parts, body) = response.into_parts();
     let body = body.collect().await?;
     let trailers = body.trailers().cloned();
-    Ok(Whole {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: body.to_bytes().to_vec(),
-        trailers,
-    })
+    Ok(Whole { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().to_vec(), trailers })
 }
 
 fn response(answer: Answer<Feed>) -> Response<UpstreamBody<Feed>> {
@@ -197,20 +182,9 @@ fn response(answer: Answer<Feed>) -> Response<UpstreamBody<Feed>> {
     }
 }
 
-async fn exchange(
-    up: &Upstream,
-    request: &mut Request<'_>,
-    body: &mut Option<Feed>,
-) -> Result<Whole, ExchangeError> {
+async fn exchange(up: &Upstream, request: &mut Request<'_>, body: &mut Option<Feed>) -> Result<Whole, ExchangeError> {
     let line = format!("{} /x HTTP/1.1\r\nhost: test\r\n", request.method);
-    let answer = up
-        .exchange(
-            0,
-            request,
-            |out| out.extend_from_slice(line.as_bytes()),
-            body,
-        )
-        .await?;
+    let answer = up.exchange(0, request, |out| out.extend_from_slice(line.as_bytes()), body).await?;
     whole(response(answer)).await
 }
 
@@ -223,9 +197,5 @@ async fn post(up: &Upstream, body: Option<Feed>) -> Result<Whole, ExchangeError>
 }
 
 fn timeouts(ms: u32) -> Timeouts {
-    Timeouts {
-        connect: MS * ms,
-        response: MS * ms,
-        idle: MS * ms,
-    }
+    Timeouts { connect: MS * ms, response: MS * ms, idle: MS * ms }
 }

@@ -11,34 +11,13 @@ use std::task::{Context, Poll, Waker};
 pub fn read_response(method: &http::Method, text: &[u8], step: usize) -> Option<(u16, Vec<u8>)> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
     runtime.block_on(async {
-        let canned = Canned {
-            text: text.to_vec(),
-            at: 0,
-            step: step.max(1),
-            asked: false,
-            waker: None,
-        };
+        let canned = Canned { text: text.to_vec(), at: 0, step: step.max(1), asked: false, waker: None };
         let (mut sender, connection) = hyper::client::conn::http1::handshake(canned).await.ok()?;
-        let request = http::Request::builder()
-            .method(method)
-            .uri("/")
-            .header("host", "x");
+        let request = http::Request::builder().method(method).uri("/").header("host", "x");
         let exchange = async {
-            let response = sender
-                .send_request(request.body(Empty::<Bytes>::new()).ok()?)
-                .await
-                .ok()?;
+            let response = sender.send_request(request.body(Empty::<Bytes>::new()).ok()?).await.ok()?;
             let status = response.status().as_u16();
-            Some((
-                status,
-                response
-                    .into_body()
-                    .collect()
-                    .await
-                    .ok()?
-                    .to_bytes()
-                    .to_vec(),
-            ))
+            Some((status, response.into_body().collect().await.ok()?.to_bytes().to_vec()))
         };
         let exchange = std::pin::pin!(exchange);
         let connection = std::pin::pin!(connection.with_upgrades());
@@ -67,19 +46,12 @@ struct Canned {
 }
 
 impl Read for Canned {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         if !self.asked {
             self.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let n = self
-            .step
-            .min(buf.remaining())
-            .min(self.text.len() - self.at);
+        let n = self.step.min(buf.remaining()).min(self.text.len() - self.at);
         buf.put_slice(&self.text[self.at..self.at + n]);
         self.at += n;
         Poll::Ready(Ok(()))
@@ -87,11 +59,7 @@ impl Read for Canned {
 }
 
 impl Write for Canned {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.asked = true;
         if let Some(waker) = self.waker.take() {
             waker.wake();

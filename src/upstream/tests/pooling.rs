@@ -9,20 +9,14 @@ async fn numbered() -> Scripted {
     server(|n, mut stream| async move {
         while head(&mut stream).await.is_some() {
             tokio::time::sleep(MS * 40).await;
-            stream
-                .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{n}").as_bytes())
-                .await
-                .unwrap();
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{n}").as_bytes()).await.unwrap();
         }
     })
     .await
 }
 
 fn pooled(server: &Scripted, pool: config::Pool) -> Rc<Upstream> {
-    Rc::new(upstream(Config {
-        pool,
-        ..config(server.address)
-    }))
+    Rc::new(upstream(Config { pool, ..config(server.address) }))
 }
 
 async fn at_once(up: &Rc<Upstream>, n: usize) -> Vec<Result<Whole, ExchangeError>> {
@@ -42,13 +36,7 @@ async fn at_once(up: &Rc<Upstream>, n: usize) -> Vec<Result<Whole, ExchangeError
 fn no_more_connections_than_allowed() {
     local(async {
         let server = numbered().await;
-        let up = pooled(
-            &server,
-            config::Pool {
-                max: Some(2),
-                ..Default::default()
-            },
-        );
+        let up = pooled(&server, config::Pool { max: Some(2), ..Default::default() });
         let results = at_once(&up, 7).await;
         assert!(results.iter().all(Result::is_ok));
         assert_eq!((server.connections.get(), up.connections(0)), (2, 2));
@@ -59,19 +47,9 @@ fn no_more_connections_than_allowed() {
 fn the_line_is_bounded_and_times_out() {
     local(async {
         let server = numbered().await;
-        let up = pooled(
-            &server,
-            config::Pool {
-                max: Some(1),
-                pending: 2,
-                ..Default::default()
-            },
-        );
+        let up = pooled(&server, config::Pool { max: Some(1), pending: 2, ..Default::default() });
         let results = at_once(&up, 5).await;
-        let kinds: Vec<_> = results
-            .iter()
-            .map(|result| result.as_ref().err().map(|error| error.kind))
-            .collect();
+        let kinds: Vec<_> = results.iter().map(|result| result.as_ref().err().map(|error| error.kind)).collect();
         let full = Some(ErrorKind::Overloaded);
         assert_eq!(kinds, [None, None, None, full, full]);
 
@@ -80,10 +58,7 @@ fn the_line_is_bounded_and_times_out() {
             async move { get(&up).await }
         });
         tokio::task::yield_now().await;
-        let mut request = Request {
-            timeouts: timeouts(10),
-            ..Request::new(&Method::GET)
-        };
+        let mut request = Request { timeouts: timeouts(10), ..Request::new(&Method::GET) };
         let error = exchange(&up, &mut request, &mut None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::ConnectTimeout);
         busy.await.unwrap().unwrap();
@@ -96,13 +71,7 @@ fn the_line_is_bounded_and_times_out() {
 fn who_gives_up_waiting_loses_no_connection() {
     local(async {
         let server = numbered().await;
-        let up = pooled(
-            &server,
-            config::Pool {
-                max: Some(1),
-                ..Default::default()
-            },
-        );
+        let up = pooled(&server, config::Pool { max: Some(1), ..Default::default() });
         let held = up.connect(0, MS * 100).await.unwrap();
         let waiting: Vec<_> = (0..3)
             .map(|_| {
@@ -140,13 +109,7 @@ fn the_last_used_connection_is_used_first() {
 fn old_idle_connections_are_closed() {
     local(async {
         let server = numbered().await;
-        let up = pooled(
-            &server,
-            config::Pool {
-                idle: MS * 200,
-                ..Default::default()
-            },
-        );
+        let up = pooled(&server, config::Pool { idle: MS * 200, ..Default::default() });
         get(&up).await.unwrap();
         assert_eq!(up.connections(0), 1);
         tokio::time::sleep(MS * 100).await;
@@ -165,13 +128,7 @@ fn idle_connections_that_the_server_closed_are_noticed() {
             tokio::time::sleep(MS * 20).await;
         })
         .await;
-        let up = pooled(
-            &server,
-            config::Pool {
-                idle: MS * 2000,
-                ..Default::default()
-            },
-        );
+        let up = pooled(&server, config::Pool { idle: MS * 2000, ..Default::default() });
         get(&up).await.unwrap();
         assert_eq!(up.connections(0), 1);
         tokio::time::sleep(MS * 700).await;
@@ -184,9 +141,7 @@ fn waiting_requests_count_for_the_balance() {
     local(async {
         let (slow, fast) = (numbered().await, numbered().await);
         let mut config = config(slow.address);
-        config
-            .servers
-            .push(super::config(fast.address).servers.remove(0));
+        config.servers.push(super::config(fast.address).servers.remove(0));
         config.balance = Balance::LeastRequests;
         config.pool.max = Some(1);
         let up = Rc::new(upstream(config));
@@ -216,9 +171,7 @@ fn a_dropped_upstream_lets_what_is_in_flight_end() {
         let conn = up.connect(0, MS * 100).await.unwrap();
         drop(up);
         let head = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\n");
-        let answer = crate::upstream::send(conn, &mut request, head, &mut None::<Feed>)
-            .await
-            .unwrap();
+        let answer = crate::upstream::send(conn, &mut request, head, &mut None::<Feed>).await.unwrap();
         assert_eq!(whole(response(answer)).await.unwrap().body, b"hello");
     });
 }

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/upstream/tests/tls")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/upstream/tests/tls").join(name)
 }
 
 /// A TLS server that answers with the name and protocol that the client asked for and the length of the
@@ -36,8 +34,7 @@ async fn secure(close: bool) -> Scripted {
             };
             let (_, session) = tls.get_ref();
             let name = session.server_name().unwrap_or("none").to_owned();
-            let protocol =
-                String::from_utf8_lossy(session.alpn_protocol().unwrap_or_default()).into_owned();
+            let protocol = String::from_utf8_lossy(session.alpn_protocol().unwrap_or_default()).into_owned();
             let mut text = Vec::new();
             loop {
                 while !text.ends_with(b"\r\n\r\n") {
@@ -47,20 +44,12 @@ async fn secure(close: bool) -> Scripted {
                     }
                 }
                 let length = String::from_utf8(std::mem::take(&mut text)).unwrap();
-                let length = length
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length: "));
+                let length = length.lines().find_map(|line| line.strip_prefix("content-length: "));
                 let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
                 tls.read_exact(&mut body).await.unwrap();
                 let body = format!("{name} {protocol} {}", body.len());
-                let framing = if close {
-                    String::new()
-                } else {
-                    format!("content-length: {}\r\n", body.len())
-                };
-                tls.write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n{body}").as_bytes())
-                    .await
-                    .unwrap();
+                let framing = if close { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+                tls.write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n{body}").as_bytes()).await.unwrap();
                 tls.flush().await.unwrap();
                 if close {
                     return;
@@ -86,20 +75,11 @@ fn requests_over_tls_share_a_connection() {
             let before = server.connections.get();
             let up = https(&server, host, Roots::File(file("ca.pem")));
             for _ in 0..3 {
-                assert_eq!(
-                    get(&up).await.unwrap().body,
-                    format!("{name} http/1.1 0").as_bytes()
-                );
+                assert_eq!(get(&up).await.unwrap().body, format!("{name} http/1.1 0").as_bytes());
             }
             let large = vec![7; 200_000];
-            assert_eq!(
-                post(&up, body(&large, true)).await.unwrap().body,
-                format!("{name} http/1.1 200000").as_bytes()
-            );
-            assert!(
-                server.connections.get() - before <= 2,
-                "localhost may be tried at ::1 first"
-            );
+            assert_eq!(post(&up, body(&large, true)).await.unwrap().body, format!("{name} http/1.1 200000").as_bytes());
+            assert!(server.connections.get() - before <= 2, "localhost may be tried at ::1 first");
         }
     });
 }
@@ -110,15 +90,9 @@ fn certificates_are_verified() {
         let server = secure(false).await;
         let mut wrong = config(server.address);
         wrong.servers[0].scheme = Scheme::Https;
-        for up in [
-            upstream(wrong),
-            https(&server, "127.0.0.2", Roots::File(file("ca.pem"))),
-        ] {
+        for up in [upstream(wrong), https(&server, "127.0.0.2", Roots::File(file("ca.pem")))] {
             let error = get(&up).await.unwrap_err();
-            assert!(
-                matches!(error.kind, ErrorKind::Tls | ErrorKind::Refused),
-                "{error}"
-            );
+            assert!(matches!(error.kind, ErrorKind::Tls | ErrorKind::Refused), "{error}");
             assert!(error.kind.is_connect());
         }
     });
@@ -135,17 +109,11 @@ fn an_end_without_close_notify_is_no_end() {
 
 #[test]
 fn authorities_that_cannot_be_read() {
-    for (path, says) in [
-        ("no-such-file.pem", "no-such-file.pem"),
-        ("server.key", "no certificate"),
-    ] {
+    for (path, says) in [("no-such-file.pem", "no-such-file.pem"), ("server.key", "no certificate")] {
         let mut config = config(([127, 0, 0, 1], 1).into());
         config.servers[0].scheme = Scheme::Https;
         config.roots = Roots::File(file(path));
-        let error = Shared::new(config, 1)
-            .err()
-            .expect("no authorities")
-            .to_string();
+        let error = Shared::new(config, 1).err().expect("no authorities").to_string();
         assert!(error.contains(says), "{error}");
     }
 }
