@@ -51,6 +51,7 @@ const OUTSIDE: &[&str] = &[
 /// Files of more than [`LINES`] lines, and why each is one idea.
 const LONG: &[(&str, &str)] = &[
     ("model/ast.rs", "one type for each declaration and statement"),
+    ("model/literal.rs", "every form of literal, each beside its tests"),
     ("plan/mod.rs", "the types of the compiled gateway, read together"),
 ];
 
