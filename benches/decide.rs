@@ -50,7 +50,7 @@ fn compile(bencher: divan::Bencher, n: usize) {
     });
 }
 
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_size = 2000)]
 fn decide_one(bencher: divan::Bencher, n: usize) {
     let plan = plan(n);
     let apis = n / 20;
