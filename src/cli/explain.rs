@@ -1,11 +1,9 @@
 //! `gw explain`
 
 use super::terminal::{self, Color, look};
-use super::{Exit, unable};
-use crate::diagnostic::render::human as diagnostics;
+use super::{Exit, program, unable};
 use crate::explain::{self, Request, explain};
 use crate::load::materials::Materials;
-use crate::load::{self, DiskFiles};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -85,28 +83,15 @@ pub fn run(args: Args) -> io::Result<Exit> {
         Ok(request) => request,
         Err(message) => return Ok(unable(message)),
     };
-    let inputs = match load::inputs::complete(args.inputs.as_deref()) {
-        // Explaining needs no values: what has none is a placeholder.
-        Ok(mut inputs) => {
-            inputs.complete = args.inputs.is_some();
-            inputs
-        }
-        Err(message) => return Ok(unable(message)),
+    let plan = match program::plan(&args.file, args.inputs.as_deref(), args.color) {
+        Ok(plan) => plan,
+        Err(exit) => return Ok(exit),
     };
-    let bytes = match load::read_root(&args.file) {
-        Ok(bytes) => bytes,
-        Err(message) => return Ok(unable(message)),
-    };
-    let checked = load::check(&DiskFiles, &load::root_name(&args.file), bytes, &inputs);
-    let Some(plan) = &checked.plan else {
-        eprint!("{}", diagnostics(&checked.diagnostics, &checked.sources, look(args.color)));
-        return Ok(unable("a program with errors cannot be explained"));
-    };
-    let (materials, problems) = Materials::read(plan, None);
+    let (materials, problems) = Materials::read(&plan, None);
     for problem in problems {
         eprintln!("gw: {}", problem.message);
     }
-    match explain(plan, &materials, &request) {
+    match explain(&plan, &materials, &request) {
         Err(message) => Ok(unable(message)),
         Ok(explanation) => {
             terminal::print(match args.format {

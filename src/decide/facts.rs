@@ -10,6 +10,7 @@ use crate::plan::{AuthId, Plan, Route, RouteId, TableId, UpstreamId};
 use crate::policy::auth::Caller;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use smol_str::SmolStr;
@@ -51,6 +52,16 @@ pub struct Head<'r> {
     pub body_length: Option<u64>,
     /// It asks for another protocol: the value of `Upgrade`.
     pub upgrade: Option<&'r HeaderValue>,
+}
+
+/// The protocol that a request asks for: the value of `Upgrade`, where `Connection` says that it is meant and no body
+/// follows. Never `h2c`: it would carry requests past every check.
+pub fn upgrade(headers: &HeaderMap, body_length: Option<u64>) -> Option<&HeaderValue> {
+    let protocol = headers.get(UPGRADE).filter(|_| body_length == Some(0))?;
+    let asked = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
+    let asked = asked.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
+    let h2c = protocol.to_str().map_or(true, |p| p.split(',').any(|p| p.trim().eq_ignore_ascii_case("h2c")));
+    (asked && !h2c).then_some(protocol)
 }
 
 /// Everything that is known of a request so far.

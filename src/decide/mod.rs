@@ -16,7 +16,7 @@ mod world;
 
 pub use admit::decide;
 pub use answer::Answer;
-pub use facts::{Context, Failed, Head};
+pub use facts::{Context, Failed, Head, upgrade};
 pub use outgoing::{Fields, HeadWriter};
 pub use target::Forward;
 pub use world::{BodyFailure, Refusal, Trace, World};

@@ -10,7 +10,7 @@ pub use human::human;
 pub use record::{Asked, Step};
 
 use crate::decide::path::{Target, normalise};
-use crate::decide::{BodyFailure, Decided, Forward, Head, HeadWriter, Outcome, Refusal, World, decide};
+use crate::decide::{BodyFailure, Decided, Forward, Head, HeadWriter, Outcome, Refusal, World, decide, upgrade};
 use crate::load::materials::Materials;
 use crate::model::table::TableData;
 use crate::model::value::{Value, duration_text};
@@ -186,7 +186,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         let value = url.authority.parse().map_err(|_| format!("`{}` is no host", url.authority))?;
         headers.insert(http::header::HOST, value);
     }
-    let trust = plan.trust.as_ref().map(trust);
+    let trust = plan.trust.as_ref().map(forwarded::Trust::from);
     let id = "0".repeat(32);
     let head = Head {
         method: &request.method,
@@ -203,7 +203,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         id: &id,
         time: request.at,
         body_length: Some(request.body.len() as u64),
-        upgrade: url::upgrade(&headers),
+        upgrade: upgrade(&headers, Some(request.body.len() as u64)),
     };
     let world = Imagined {
         materials,
@@ -286,15 +286,6 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         response,
         budget,
     })
-}
-
-fn trust(t: &crate::plan::Trust) -> forwarded::Trust {
-    use crate::model::ast::ForwardField;
-    let field = match t.using {
-        ForwardField::XForwardedFor => forwarded::Field::XForwardedFor,
-        ForwardField::Forwarded => forwarded::Field::Forwarded,
-    };
-    forwarded::Trust { proxies: t.proxies.clone(), field }
 }
 
 fn near_routes(plan: &Plan, listener: &Listener, head: &Head<'_>) -> Vec<Near> {

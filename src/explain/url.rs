@@ -1,7 +1,6 @@
 //! The URL of an imagined request, and the listener it comes to.
 
 use crate::plan::{Listener, Plan};
-use http::{HeaderMap, HeaderValue};
 
 /// A URL taken apart.
 pub(super) struct Url<'u> {
@@ -52,11 +51,4 @@ pub(super) fn listener<'p>(plan: &'p Plan, url: &Url<'_>) -> Result<(usize, &'p 
             None => "nothing listens".into(),
         }
     })
-}
-
-/// The value of `Upgrade`, where `Connection` says that it is meant.
-pub(super) fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let lines = headers.get_all(http::header::CONNECTION).iter().filter_map(|v| v.to_str().ok());
-    let asks = lines.flat_map(|l| l.split(',')).any(|o| o.trim().eq_ignore_ascii_case("upgrade"));
-    headers.get(http::header::UPGRADE).filter(|_| asks)
 }

@@ -5,6 +5,8 @@
 //! of it anyone may have written, and is not looked at. Something that cannot be read ends the walk at the
 //! proxy that let it through.
 
+use crate::model::ast::ForwardField;
+use crate::plan;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -25,6 +27,16 @@ pub struct Trust {
     pub proxies: Vec<IpNet>,
     /// Where it stands.
     pub field: Field,
+}
+
+impl From<&plan::Trust> for Trust {
+    fn from(trust: &plan::Trust) -> Trust {
+        let field = match trust.using {
+            ForwardField::XForwardedFor => Field::XForwardedFor,
+            ForwardField::Forwarded => Field::Forwarded,
+        };
+        Trust { proxies: trust.proxies.clone(), field }
+    }
 }
 
 impl Trust {

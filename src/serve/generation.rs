@@ -1,7 +1,6 @@
 //! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
 
 use crate::load::materials::{Materials, Problem};
-use crate::model::ast::ForwardField;
 use crate::plan::{self, Plan, UpstreamId};
 use crate::policy::forwarded;
 use crate::upstream::budget::Limits as Budget;
@@ -39,13 +38,7 @@ impl Generation {
         let upstreams =
             plan.upstreams.iter().map(|upstream| share(upstream, old, workers)).collect::<Result<_, _>>()?;
         let gates = plan.upstreams.iter().map(|upstream| gate(upstream, old)).collect();
-        let trust = plan.trust.as_ref().map(|trust| forwarded::Trust {
-            proxies: trust.proxies.clone(),
-            field: match trust.using {
-                ForwardField::XForwardedFor => forwarded::Field::XForwardedFor,
-                ForwardField::Forwarded => forwarded::Field::Forwarded,
-            },
-        });
+        let trust = plan.trust.as_ref().map(forwarded::Trust::from);
         Ok((Generation { plan, materials, trust, upstreams, gates }, problems))
     }
 

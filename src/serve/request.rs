@@ -84,7 +84,7 @@ async fn serve(
         id,
         time: now,
         body_length,
-        upgrade: if body_length == Some(0) { upgrade(parts) } else { None },
+        upgrade: decide::upgrade(&parts.headers, body_length).filter(|_| parts.version == Version::HTTP_11),
     };
     let world = Live {
         worker: &client.worker,
@@ -259,16 +259,7 @@ fn note(decided: &Decided<'_>, parts: &response::Parts, world: &Live<'_>, end: &
 
 fn is_trusted(local: &Local, client: &Client) -> bool {
     let trust = local.generation.trust.as_ref();
-    trust.is_some_and(|trust| trust.proxies.iter().any(|network| network.contains(&client.ip())))
-}
-
-/// The protocol that the client asks for. Never `h2c`: it would carry requests past every check.
-fn upgrade(parts: &request::Parts) -> Option<&HeaderValue> {
-    let protocol = parts.headers.get(UPGRADE)?;
-    let asked = parts.headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
-    let asked = asked.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
-    let h2c = protocol.to_str().map_or(true, |p| p.split(',').any(|p| p.trim().eq_ignore_ascii_case("h2c")));
-    (asked && !h2c && parts.version == Version::HTTP_11).then_some(protocol)
+    trust.is_some_and(|trust| trust.trusts(client.ip()))
 }
 
 /// The id of a request: a trusted proxy's, or 32 hex digits.
