@@ -3,6 +3,7 @@
 use super::client::{Client, Waits};
 use super::listen::Port;
 use super::stream::Stream;
+use super::transport::Transport;
 use super::worker::Worker;
 use super::{request, tunnel};
 use hyper::service::service_fn;
@@ -28,8 +29,14 @@ const LAST_CHANCE: Duration = Duration::from_millis(500);
 pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
     let client = Rc::new(Client::new(peer, port, worker));
     client.worker.enrol(&client);
+    let transport = Transport::Tcp(tcp);
+    serve_http1(transport, client).await;
+}
+
+/// Speaks HTTP/1.1 until the connection ends.
+async fn serve_http1(transport: Transport, client: Rc<Client>) {
     let header_max = client.port.header_max();
-    let stream = Stream::new(tcp, client.clone(), header_max);
+    let stream = Stream::new(transport, client.clone(), header_max);
     let service = {
         let client = client.clone();
         service_fn(move |request| request::answer(client.clone(), request))
@@ -63,13 +70,13 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: Soc
     }
     let parts = connection.into_parts();
     let clean = parts.io.inner().is_between_requests();
-    let (mut tcp, rest) = parts.io.into_inner().into_parts();
+    let (mut transport, rest) = parts.io.into_inner().into_parts();
     let tunnel = client.tunnel.borrow_mut().take();
     if let Some(tunnel) = tunnel {
-        tunnel::run(tcp, [parts.read_buf, rest], tunnel, &client).await;
+        tunnel::run(transport, [parts.read_buf, rest], tunnel, &client).await;
     } else if !clean {
         client.wait(Waits::Request, LINGER);
-        linger(&mut tcp, &client).await;
+        linger(transport.tcp_mut(), &client).await;
     }
 }
 

@@ -18,6 +18,7 @@ mod listen;
 mod program;
 mod request;
 mod stream;
+mod transport;
 mod tunnel;
 mod worker;
 mod world;

@@ -2,6 +2,7 @@
 
 use super::client::{Client, Waits};
 use super::guard::{Broken, Guard};
+use super::transport::Transport;
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -9,7 +10,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// Writes in several pieces up to this size are joined: one `send` of a copy is cheaper than `writev`.
 const JOIN: usize = 4 * 1024;
@@ -18,7 +18,7 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
 
 /// A client's socket.
 pub struct Stream {
-    tcp: TcpStream,
+    transport: Transport,
     client: Rc<Client>,
     guard: Guard,
     /// The beginning of a head.
@@ -30,9 +30,9 @@ pub struct Stream {
 
 impl Stream {
     /// A socket whose heads have at most `header_max` bytes.
-    pub fn new(tcp: TcpStream, client: Rc<Client>, header_max: usize) -> Stream {
+    pub fn new(transport: Transport, client: Rc<Client>, header_max: usize) -> Stream {
         Stream {
-            tcp,
+            transport,
             client,
             guard: Guard::new(header_max),
             held: BytesMut::new(),
@@ -46,11 +46,11 @@ impl Stream {
         self.guard.between_requests() && !self.refused
     }
 
-    /// The socket, and what was read of it and not handed on.
-    pub fn into_parts(self) -> (TcpStream, Bytes) {
+    /// What carries it, and what was read of that and not handed on.
+    pub fn into_parts(self) -> (Transport, Bytes) {
         let mut rest = BytesMut::from(&self.ready[..]);
         rest.extend_from_slice(&self.held);
-        (self.tcp, rest.freeze())
+        (self.transport, rest.freeze())
     }
 
     /// Nothing came: what is waited for?
@@ -111,7 +111,7 @@ impl Stream {
         let mut scratch = [0; 4096];
         for _ in 0..16 {
             let mut buf = ReadBuf::new(&mut scratch);
-            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut buf))?;
+            ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
             if buf.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
@@ -135,7 +135,7 @@ impl AsyncRead for Stream {
                 return this.poll_discard(cx);
             }
             let from = buf.filled().len();
-            match Pin::new(&mut this.tcp).poll_read(cx, buf) {
+            match Pin::new(&mut this.transport).poll_read(cx, buf) {
                 Poll::Ready(Ok(())) if buf.filled().len() == from => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -162,12 +162,15 @@ impl Stream {
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut interim = self.client.interim().borrow_mut();
         while !interim.is_empty() {
-            match ready!(Pin::new(&mut self.tcp).poll_write(cx, &interim))? {
+            match ready!(Pin::new(&mut self.transport).poll_write(cx, &interim))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => {
                     let written = n.min(interim.len());
                     interim.drain(..written);
                 }
+            }
+            if interim.is_empty() && self.transport.needs_flush() {
+                return Pin::new(&mut self.transport).poll_flush(cx);
             }
         }
         Poll::Ready(Ok(()))
@@ -190,7 +193,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_interim(cx))?;
         self.client.set_writing(true);
-        let written = Pin::new(&mut self.tcp).poll_write(cx, buf);
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
         self.wrote(written)
     }
 
@@ -203,13 +206,14 @@ impl AsyncWrite for Stream {
         self.client.set_writing(true);
         let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         let written = match bufs {
-            [one] => Pin::new(&mut self.tcp).poll_write(cx, one),
-            several if total <= JOIN => JOINED.with_borrow_mut(|joined| {
+            [one] => Pin::new(&mut self.transport).poll_write(cx, one),
+            // TLS copies what it encrypts: a record is made of the pieces.
+            several if total <= JOIN && !self.transport.needs_flush() => JOINED.with_borrow_mut(|joined| {
                 joined.clear();
                 several.iter().for_each(|buf| joined.extend_from_slice(buf));
-                Pin::new(&mut self.tcp).poll_write(cx, joined)
+                Pin::new(&mut self.transport).poll_write(cx, joined)
             }),
-            several => Pin::new(&mut self.tcp).poll_write_vectored(cx, several),
+            several => Pin::new(&mut self.transport).poll_write_vectored(cx, several),
         };
         self.wrote(written)
     }
@@ -218,13 +222,17 @@ impl AsyncWrite for Stream {
         true
     }
 
-    /// Called when hyper has nothing left to write: the socket keeps nothing back.
+    /// Called when hyper has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.transport.needs_flush() {
+            let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+            ready!(self.wrote(flushed))?;
+        }
         self.client.set_writing(false);
         self.poll_interim(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }

@@ -1,6 +1,7 @@
 //! A connection after 101: bytes both ways, as long as any move.
 
 use super::client::{Client, Tunnel, Waits};
+use super::transport::Transport;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::io;
@@ -8,13 +9,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
-use tokio::net::TcpStream;
 
 /// Runs until both sides have ended, one fails, or nothing has moved for too long. `early` was read of the client already.
-pub async fn run(tcp: TcpStream, early: [Bytes; 2], tunnel: Tunnel, client: &Client) {
+pub async fn run(transport: Transport, early: [Bytes; 2], tunnel: Tunnel, client: &Client) {
     let Tunnel { mut upstream, idle, mut end } = tunnel;
     client.wait(Waits::Body, idle);
-    let mut watched = Watched { tcp, client, idle, written: 0 };
+    let mut watched = Watched { transport, client, idle, written: 0 };
     {
         let mut copy = pin!(async {
             for bytes in early {
@@ -36,7 +36,7 @@ pub async fn run(tcp: TcpStream, early: [Bytes; 2], tunnel: Tunnel, client: &Cli
 
 /// The client's side, which all bytes pass in one direction or the other.
 struct Watched<'a> {
-    tcp: TcpStream,
+    transport: Transport,
     client: &'a Client,
     idle: Duration,
     written: u64,
@@ -51,7 +51,7 @@ impl Watched<'_> {
 impl AsyncRead for Watched<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let read = Pin::new(&mut this.tcp).poll_read(cx, buf);
+        let read = Pin::new(&mut this.transport).poll_read(cx, buf);
         if read.is_ready() {
             this.moved();
         }
@@ -62,7 +62,7 @@ impl AsyncRead for Watched<'_> {
 impl AsyncWrite for Watched<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.tcp).poll_write(cx, bytes);
+        let written = Pin::new(&mut this.transport).poll_write(cx, bytes);
         if let Poll::Ready(Ok(n)) = &written {
             this.written = this.written.saturating_add(*n as u64);
             this.moved();
@@ -71,10 +71,10 @@ impl AsyncWrite for Watched<'_> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        Pin::new(&mut self.get_mut().transport).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        Pin::new(&mut self.get_mut().transport).poll_shutdown(cx)
     }
 }
