@@ -3,6 +3,8 @@
 #[path = "serve/support.rs"]
 mod support;
 
+#[path = "serve/backend.rs"]
+mod backend;
 #[path = "serve/policies.rs"]
 mod policies;
 #[path = "serve/proxy.rs"]
@@ -11,3 +13,5 @@ mod proxy;
 mod reload;
 #[path = "serve/torture.rs"]
 mod torture;
+#[path = "serve/upstreams.rs"]
+mod upstreams;

@@ -28,16 +28,18 @@ impl<'p> Compiler<'p> {
 
     fn upstream(&mut self, u: &ast::Upstream, all: Option<&'p ast::Upstream>) -> Upstream {
         let name = u.name.as_ref().map(|n| n.text.clone()).unwrap_or_default();
-        let servers: Vec<Server> = u.servers.iter().filter_map(|s| self.server(s)).collect();
-        if let (Some(echo), Some(server)) = (u.echo, u.servers.first()) {
+        let mut servers: Vec<Server> = u.servers.iter().filter_map(|s| self.server(s)).collect();
+        servers.extend(u.discovers.iter().filter_map(|d| self.discovered(d)));
+        let first = u.servers.first().map(|s| s.span).or_else(|| u.discovers.first().map(|d| d.name.span));
+        if let (Some(echo), Some(server)) = (u.echo, first) {
             self.d.push(
-                Diagnostic::new(Code::E0701, server.span, format!("`{name}` is an `echo` and has a server too"))
+                Diagnostic::new(Code::E0701, server, format!("`{name}` is an `echo` and has a server too"))
                     .label("would never be asked")
                     .also(echo, "the built-in server answers everything")
                     .help("keep one of them"),
             );
         }
-        if !u.damaged && u.echo.is_none() && u.servers.is_empty() {
+        if !u.damaged && u.echo.is_none() && first.is_none() {
             self.d.push(
                 Diagnostic::new(Code::E0702, u.span, format!("the upstream `{name}` has no server"))
                     .label("nothing could answer")
@@ -138,6 +140,50 @@ impl<'p> Compiler<'p> {
         }
     }
 
+    /// `discover …`: a server by name.
+    fn discovered(&mut self, d: &ast::Discover) -> Option<Server> {
+        let text = d.name.text.to_ascii_lowercase();
+        let scheme = if d.https { "https" } else { "http" };
+        let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
+        let (what, help) = if text.parse::<std::net::SocketAddr>().is_ok() || host.parse::<std::net::IpAddr>().is_ok() {
+            ("is an address and not a name", format!("an address is a server: `server {scheme}://{text}`"))
+        } else if !is_dns_name(host) {
+            ("is no name that DNS could have", "names are letters, digits, `-` and `_` between dots".to_owned())
+        } else if d.srv && !port.is_empty() {
+            ("has a port", format!("SRV records say the ports: `discover srv {host}`"))
+        } else if !d.srv && port.is_empty() {
+            (
+                "has no port",
+                format!("write `discover dns {host}:80`; names whose records say the port are found by `discover srv`"),
+            )
+        } else {
+            if d.srv {
+                let host = SmolStr::new(host.trim_end_matches('.'));
+                let authority = host.clone();
+                return Some(Server {
+                    tls: d.https,
+                    host,
+                    port: 0,
+                    authority,
+                    prefix: SmolStr::default(),
+                    weight: 1,
+                    backup: false,
+                    srv: true,
+                });
+            }
+            match parse_server(&format!("{scheme}://{text}")) {
+                Ok(server) => return Some(server),
+                Err((what, help)) => (what, help),
+            }
+        };
+        self.d.push(
+            Diagnostic::new(Code::E0640, d.name.span, format!("`{}` {what}", d.name.text))
+                .label("cannot be looked up")
+                .help(help),
+        );
+        None
+    }
+
     /// The upstream that a target names; a URL makes one of its own.
     pub(super) fn upstream_ref(&mut self, r: &UpstreamRef) -> Option<UpstreamId> {
         match r {
@@ -217,6 +263,14 @@ impl<'p> Compiler<'p> {
     }
 }
 
+/// Labels of letters, digits, `-` and `_`: service names begin with `_`.
+fn is_dns_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    text.len() <= 253 && text.trim_end_matches('.').split('.').all(label)
+}
+
 /// Reads `http[s]://host[:port][/prefix]`; the error says what is wrong and what to do.
 fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
     let (tls, rest) = match url.split_once("://") {
@@ -249,6 +303,9 @@ fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
         None if authority.ends_with(':') => {
             return Err(("has an empty port", "write the port, or leave the colon out".into()));
         }
+        None if authority.len() > parsed.host().len() => {
+            return Err(("has an impossible port", "ports are 1 to 65535".into()));
+        }
         None => default,
     };
     if port == 0 {
@@ -264,5 +321,6 @@ fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
         prefix: SmolStr::new(path.trim_end_matches('/')),
         weight: 1,
         backup: false,
+        srv: false,
     })
 }

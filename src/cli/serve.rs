@@ -1,6 +1,7 @@
 //! `gw serve`.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,6 +40,10 @@ pub struct Args {
     /// How long requests in flight may take to end
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     drain: Duration,
+
+    /// The DNS server that names of upstreams are asked of, instead of those of /etc/resolv.conf
+    #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
+    resolver: Option<SocketAddr>,
 
     /// How log lines look; by default text on a terminal and JSON elsewhere
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -91,6 +96,7 @@ pub fn run(args: Args) -> io::Result<Exit> {
         inputs: args.inputs,
         workers: args.workers.map_or_else(cores, usize::from),
         drain: args.drain,
+        resolver: args.resolver,
         look: terminal::look(args.color),
     });
     drop(flush);
@@ -101,6 +107,12 @@ pub fn run(args: Args) -> io::Result<Exit> {
             Exit::Bad
         }
     })
+}
+
+/// `10.0.0.53`, `[::1]:5353`: port 53 unless it says another.
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+    address.map_err(|_| "a resolver is an address with or without a port, such as 10.0.0.53 or [::1]:5353".to_owned())
 }
 
 /// `30s`, `500ms`, `2m`.

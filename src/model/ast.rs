@@ -156,6 +156,8 @@ pub struct Upstream {
     pub name: Option<Name>,
     /// `server URL …`, or the one URL of the short form.
     pub servers: Vec<Server>,
+    /// `discover dns …`, `discover srv …`.
+    pub discovers: Vec<Discover>,
     /// `echo`.
     pub echo: Option<Span>,
     /// `balance …`.
@@ -199,6 +201,17 @@ pub struct Server {
     pub backup: bool,
     /// The statement.
     pub span: Span,
+}
+
+/// `discover dns NAME:PORT [https]`, `discover srv NAME [https]`.
+#[derive(Debug)]
+pub struct Discover {
+    /// `srv`: the records say ports, weights and who is asked first.
+    pub srv: bool,
+    /// The name, for `dns` with its port.
+    pub name: Name,
+    /// `https`.
+    pub https: bool,
 }
 
 /// `balance …`.

@@ -576,6 +576,8 @@ pub struct Server {
     pub weight: u32,
     /// Used only when no other is usable.
     pub backup: bool,
+    /// The host is a name of SRV records, which say the servers.
+    pub srv: bool,
 }
 
 impl Server {
@@ -589,6 +591,7 @@ impl Server {
             prefix: SmolStr::default(),
             weight: 1,
             backup: false,
+            srv: false,
         }
     }
 }

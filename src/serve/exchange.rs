@@ -10,7 +10,9 @@ use crate::policy::problem::FailureKind;
 use crate::upstream::balance::Tried;
 use crate::upstream::config::Timeouts;
 use crate::upstream::timer::Deadline;
-use crate::upstream::{Answer, ErrorKind, ExchangeError, Limits, Request, Upgraded, Upstream, UpstreamBody, echo};
+use crate::upstream::{
+    Answer, ErrorKind, ExchangeError, Limits, Picked, Request, Upgraded, Upstream, UpstreamBody, echo,
+};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, response};
 use http_body::Body;
@@ -95,14 +97,13 @@ pub async fn forward(
     let Some(upstream) = world.local.upstream(forward.upstream) else {
         return answer_echo(decided, forward, plan, client, body).await;
     };
-    let attempts = Attempts { decided, forward, plan, upstream, client, idle, interim: world.interim };
+    let attempts = Attempts { decided, forward, upstream, client, idle, interim: world.interim };
     attempts.run(body, end).await
 }
 
 struct Attempts<'a, 'r> {
     decided: &'a Decided<'r>,
     forward: &'a Forward,
-    plan: &'a plan::Upstream,
     upstream: &'a Upstream,
     client: &'a Rc<Client>,
     idle: Duration,
@@ -124,18 +125,21 @@ impl Attempts<'_, '_> {
         self.upstream.shared().count_request();
         let mut tried = Tried::default();
         let mut left = self.forward.retries();
+        let mut settled = false;
+        let mut attempt_began = began;
         loop {
-            let Some(at) = self.upstream.pick(self.forward.hash.unwrap_or(0), &tried) else {
-                return Err(Failure::new(FailureKind::UpstreamUnhealthy, "no server is usable"));
+            let Some(picked) = self.upstream.pick(self.forward.hash.unwrap_or(0), &tried) else {
+                if settled {
+                    return Err(Failure::new(FailureKind::UpstreamUnhealthy, "no server is usable"));
+                }
+                let settling = Box::pin(self.upstream.settle(self.connect()));
+                settling.await.map_err(|error| failure(Missed::Exchange(error)))?;
+                settled = true;
+                continue;
             };
-            let Some(server) = self.plan.servers.get(at) else {
-                return Err(Failure::new(FailureKind::Internal, "a server without a plan"));
-            };
-            if let Some(record) = &mut end.record {
-                record.attempts = record.attempts.saturating_add(1);
-                record.server = server.authority.clone();
-            }
-            let outcome = self.attempt(at, server, method, &mut body, total.as_ref()).await;
+            let (picked, outcome) =
+                self.reach(picked, attempt_began, method, &mut body, &mut tried, total.as_ref(), end).await;
+            let endpoint = picked.endpoint();
             let why = match &outcome {
                 Ok(answer) => answer.status().as_u16().to_smolstr(),
                 Err(Missed::Total) => {
@@ -158,7 +162,7 @@ impl Attempts<'_, '_> {
             if !again {
                 let answer = outcome.map_err(failure)?;
                 return Ok(Got {
-                    server: server.authority.clone(),
+                    server: endpoint.target.authority.clone(),
                     time: began.elapsed(),
                     answer: answer.into_reached(total, self.idle),
                 });
@@ -167,19 +171,59 @@ impl Attempts<'_, '_> {
                 record.failed.push(why);
             }
             drop(outcome);
-            tried.add(at);
+            tried.add(endpoint.id);
             self.pause(self.forward.retries().saturating_sub(left)).await;
             left = left.saturating_sub(1);
+            attempt_began = Instant::now();
             if let Some(bytes) = &self.forward.body {
                 body = Some(RequestBody::whole(bytes.clone(), self.client.clone()));
             }
         }
     }
 
+    /// One attempt at a server: where an address takes no connection, its others are asked in the time that is left for
+    /// connecting.
+    #[allow(clippy::too_many_arguments, reason = "the state of one request's attempts")]
+    async fn reach(
+        &self,
+        mut picked: Picked,
+        began: Instant,
+        method: &Method,
+        body: &mut Option<RequestBody>,
+        tried: &mut Tried,
+        total: Option<&Deadline>,
+        end: &mut End,
+    ) -> (Picked, Result<Answered, Missed>) {
+        let mut connect = self.connect();
+        loop {
+            let endpoint = picked.endpoint();
+            if let Some(record) = &mut end.record {
+                record.attempts = record.attempts.saturating_add(1);
+                record.server = endpoint.target.authority.clone();
+            }
+            let outcome = self.attempt(&picked, connect, method, body, total).await;
+            let Err(Missed::Exchange(error)) = &outcome else { return (picked, outcome) };
+            if !matches!(error.kind, ErrorKind::Refused | ErrorKind::Connect) {
+                return (picked, outcome);
+            }
+            tried.add(endpoint.id);
+            let Some(next) = self.upstream.sibling(&picked, tried) else { return (picked, outcome) };
+            connect = self.connect().saturating_sub(began.elapsed());
+            if let Some(record) = &mut end.record {
+                record.failed.push(word(error.kind));
+            }
+            picked = next;
+        }
+    }
+
+    fn connect(&self) -> Duration {
+        self.forward.timeouts.connect.unwrap_or(defaults::CONNECT)
+    }
+
     async fn attempt(
         &self,
-        at: usize,
-        server: &Server,
+        picked: &Picked,
+        connect: Duration,
         method: &Method,
         body: &mut Option<RequestBody>,
         total: Option<&Deadline>,
@@ -191,16 +235,13 @@ impl Attempts<'_, '_> {
             method,
             expect_continue: false,
             upgrade: self.decided.cx.head.upgrade.is_some(),
-            timeouts: Timeouts {
-                connect: timeouts.connect.unwrap_or(defaults::CONNECT),
-                response: timeouts.response.unwrap_or(defaults::RESPONSE),
-                idle: self.idle,
-            },
+            timeouts: Timeouts { connect, response: timeouts.response.unwrap_or(defaults::RESPONSE), idle: self.idle },
             limits: Limits::default(),
             interim: self.interim.then_some(&mut interim as &mut dyn FnMut(StatusCode, HeaderMap)),
         };
-        let head = |out: &mut Vec<u8>| self.decided.outgoing(self.forward, server, entropy, out);
-        let exchange = self.upstream.exchange(at, &mut request, head, body);
+        let target = &picked.endpoint().target;
+        let head = |out: &mut Vec<u8>| self.decided.outgoing(self.forward, target, entropy, out);
+        let exchange = self.upstream.exchange(picked, &mut request, head, body);
         let outcome = match total {
             None => exchange.await,
             Some(total) => {
@@ -235,7 +276,7 @@ impl Attempts<'_, '_> {
     }
 
     fn retries_error(&self, error: &ExchangeError, method: &Method, repeatable: bool) -> bool {
-        if matches!(error.kind, ErrorKind::RequestBody | ErrorKind::Overloaded) {
+        if matches!(error.kind, ErrorKind::RequestBody | ErrorKind::Overloaded | ErrorKind::Unhealthy) {
             return false;
         }
         if error.kind.is_connect() {
@@ -300,6 +341,7 @@ fn failure(missed: Missed) -> Failure {
             FailureKind::UpstreamConnect
         }
         ErrorKind::Overloaded => FailureKind::Overloaded,
+        ErrorKind::Unhealthy => FailureKind::UpstreamUnhealthy,
         ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => FailureKind::UpstreamTimeout,
         ErrorKind::Reset | ErrorKind::Closed | ErrorKind::Malformed(_) | ErrorKind::RequestBody => {
             FailureKind::UpstreamReset
@@ -323,6 +365,7 @@ fn word(kind: ErrorKind) -> SmolStr {
         ErrorKind::ConnectTimeout => "connect-timeout",
         ErrorKind::Tls => "tls",
         ErrorKind::Overloaded => "overloaded",
+        ErrorKind::Unhealthy => "unhealthy",
         ErrorKind::Reset | ErrorKind::Closed => "reset",
         ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => "timeout",
         ErrorKind::Malformed(_) => "malformed",

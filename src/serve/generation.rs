@@ -60,6 +60,11 @@ impl Generation {
         self.gates.get(id.index())?.as_ref()
     }
 
+    /// What the workers share of each upstream that has servers.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.upstreams.iter().flatten()
+    }
+
     fn shared_of(&self, name: &str) -> Option<&Arc<Shared>> {
         let at = self.plan.upstreams.iter().position(|upstream| upstream.name == name)?;
         self.upstreams.get(at)?.as_ref()
@@ -77,13 +82,16 @@ fn share(upstream: &plan::Upstream, old: Option<&Generation>, workers: u32) -> R
     for server in config.servers.iter().filter(|server| server.scheme == Scheme::Https) {
         tls::server_name(&server.host).map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
     }
-    Shared::new(config, workers).map(Some).map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+    let before = old.and_then(|old| old.shared_of(&upstream.name));
+    Shared::new(config, workers, before.map(|before| &**before))
+        .map(Some)
+        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
 }
 
 fn config(upstream: &plan::Upstream, workers: u32) -> Config {
     let server = |server: &plan::Server| config::Server {
         scheme: if server.tls { Scheme::Https } else { Scheme::Http },
-        host: Host::from(server.host.as_str()),
+        host: if server.srv { Host::Srv(server.host.to_string()) } else { Host::from(server.host.as_str()) },
         port: server.port,
         prefix: server.prefix.to_string(),
         weight: server.weight,
@@ -162,19 +170,19 @@ pub struct Local {
 
 impl Local {
     /// In a worker's runtime. Pools of upstreams that did not change are taken over from `old`.
-    pub fn new(generation: Arc<Generation>, old: Option<&Local>, timer: &Timer) -> std::io::Result<Local> {
+    pub fn new(generation: Arc<Generation>, old: Option<&Local>, timer: &Timer) -> Local {
         let before = |shared: &Arc<Shared>| {
             old?.upstreams.iter().flatten().find(|upstream| Arc::ptr_eq(upstream.shared(), shared)).cloned()
         };
         let upstreams = generation.upstreams.iter().map(|shared| {
-            let Some(shared) = shared else { return Ok(None) };
+            let shared = shared.as_ref()?;
             match before(shared) {
-                Some(same) => Ok(Some(same)),
-                None => Upstream::new(shared.clone(), timer).map(|upstream| Some(Rc::new(upstream))),
+                Some(same) => Some(same),
+                None => Some(Rc::new(Upstream::new(shared.clone(), timer))),
             }
         });
-        let upstreams = upstreams.collect::<std::io::Result<_>>()?;
-        Ok(Local { generation, upstreams })
+        let upstreams = upstreams.collect();
+        Local { generation, upstreams }
     }
 
     /// What is decided by.

@@ -27,6 +27,7 @@ use crate::diagnostic::render::Look;
 use crate::load::watch::Watcher;
 use crate::observe::access;
 use crate::state::memory::MemoryCounters;
+use crate::upstream::keeper::Keeper;
 use changes::Changes;
 use generation::Generation;
 use listen::Bound;
@@ -54,6 +55,8 @@ pub struct Options {
     pub workers: usize,
     /// How long requests in flight may take once the gateway is told to end.
     pub drain: Duration,
+    /// The DNS server that is asked instead of the system's.
+    pub resolver: Option<SocketAddr>,
     /// How diagnostics look on standard error.
     pub look: Look,
 }
@@ -77,6 +80,7 @@ struct Gateway {
     generation: Arc<Generation>,
     addresses: BTreeSet<SocketAddr>,
     workers: Vec<Running>,
+    keeper: Keeper,
 }
 
 struct Running {
@@ -103,8 +107,9 @@ impl Gateway {
         });
         let workers =
             workers.collect::<io::Result<_>>().map_err(|error| vec![format!("cannot start a thread: {error}")])?;
-        let mut gateway =
-            Gateway { options, program, generation: Arc::new(generation), addresses: BTreeSet::new(), workers };
+        let keeper = Keeper::new(options.resolver);
+        let generation = Arc::new(generation);
+        let mut gateway = Gateway { options, program, generation, addresses: BTreeSet::new(), workers, keeper };
         gateway.addresses.extend(bound.iter().map(|bound| bound.address));
         gateway.hand_out(bound).await?;
         log_problems(&problems);
@@ -122,7 +127,9 @@ impl Gateway {
     }
 
     /// Hands the generation to the workers, with their shares of the new sockets, and waits until all serve it.
-    async fn hand_out(&self, bound: Vec<Bound>) -> Result<(), Failure> {
+    async fn hand_out(&mut self, bound: Vec<Bound>) -> Result<(), Failure> {
+        let kept = self.keeper.keep(self.generation.upstreams().cloned());
+        kept.map_err(|error| vec![format!("cannot start a thread: {error}")])?;
         let (done, mut answers) = mpsc::unbounded_channel();
         let mut shares: Vec<Vec<worker::Socket>> = self.workers.iter().map(|_| Vec::new()).collect();
         for Bound { address, sockets, open } in bound {

@@ -107,14 +107,9 @@ async fn work(setup: Setup, mut commands: mpsc::UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         match command {
             Command::Serve(generation, sockets, done) => {
-                let outcome = match Local::new(generation, current.as_deref(), &worker.timer) {
-                    Ok(local) => {
-                        let local = Rc::new(local);
-                        current = Some(local.clone());
-                        worker.serve(&local, sockets)
-                    }
-                    Err(error) => Err(error),
-                };
+                let local = Rc::new(Local::new(generation, current.as_deref(), &worker.timer));
+                current = Some(local.clone());
+                let outcome = worker.serve(&local, sockets);
                 // Who asked may be gone on the way to the end.
                 let _ = done.send(outcome);
             }

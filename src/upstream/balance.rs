@@ -1,80 +1,88 @@
-//! Which server a request goes to. Pure: what is up, how busy servers are and the dice are given.
+//! Which endpoint a request goes to. Pure: what is up, how busy endpoints are and the dice are given.
 
-use super::config::{Balance, Server};
+use super::config::Balance;
+use super::endpoint::{Member, State};
 use std::cell::RefCell;
 
-/// Chooses among the servers of one upstream; a worker has its own.
+/// Chooses among the endpoints of one upstream; a worker has its own.
 #[derive(Debug)]
 pub struct Balancer {
     kind: Balance,
-    servers: Vec<Candidate>,
-    /// Smooth weighted round-robin: what each server has saved up.
+    candidates: Vec<Candidate>,
+    /// Who is asked first: each tier that there is, once, in order.
+    tiers: Vec<u32>,
+    /// Smooth weighted round-robin: what each endpoint has saved up.
     credit: RefCell<Vec<i64>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     weight: u32,
-    backup: bool,
-    seed: u64,
+    tier: u32,
+    id: u64,
 }
 
-/// The servers that a request has tried.
+/// The endpoints that a request has tried, by their ids.
 #[derive(Clone, Debug, Default)]
-pub struct Tried(Vec<usize>);
+pub struct Tried(Vec<u64>);
 
 impl Tried {
     /// Notes an attempt.
-    pub fn add(&mut self, server: usize) {
-        self.0.push(server);
+    pub fn add(&mut self, id: u64) {
+        self.0.push(id);
     }
 
-    fn has(&self, server: usize) -> bool {
-        self.0.contains(&server)
+    /// Whether it was tried.
+    #[must_use]
+    pub fn has(&self, id: u64) -> bool {
+        self.0.contains(&id)
     }
 }
 
 /// What a choice depends on.
 pub struct Facts<'a> {
-    /// Whether a server may be used at all.
-    pub up: &'a dyn Fn(usize) -> bool,
-    /// Requests that a server is answering now.
+    /// Whether an endpoint may be used.
+    pub state: &'a dyn Fn(usize) -> State,
+    /// Requests that an endpoint is answering now.
     pub load: &'a dyn Fn(usize) -> u32,
     /// The key of `hash`; see [`hash_key`].
     pub key: u64,
-    /// Servers that are asked again only if no other is up.
+    /// Endpoints that are asked again only if no other is up.
     pub tried: &'a Tried,
 }
 
 impl Balancer {
-    /// A balancer over `servers`, which it names by their places.
+    /// A balancer over `members`, which it names by their places.
     #[must_use]
-    pub fn new(kind: Balance, servers: &[Server]) -> Self {
-        let candidate = |server: &Server| Candidate {
-            weight: server.weight.max(1),
-            backup: server.backup,
-            seed: hash_key(server.identity().as_bytes()),
-        };
-        Self { kind, servers: servers.iter().map(candidate).collect(), credit: RefCell::new(vec![0; servers.len()]) }
+    pub fn new(kind: Balance, members: &[Member]) -> Self {
+        let candidate =
+            |member: &Member| Candidate { weight: member.weight.max(1), tier: member.tier, id: member.endpoint.id };
+        let mut tiers: Vec<u32> = members.iter().map(|member| member.tier).collect();
+        tiers.sort_unstable();
+        tiers.dedup();
+        let candidates = members.iter().map(candidate).collect();
+        Self { kind, candidates, tiers, credit: RefCell::new(vec![0; members.len()]) }
     }
 
-    /// Whether choices depend on how busy servers are.
+    /// Whether choices depend on how busy endpoints are.
     #[must_use]
     pub fn needs_load(&self) -> bool {
-        self.servers.len() > 1 && matches!(self.kind, Balance::P2c | Balance::LeastRequests)
+        self.candidates.len() > 1 && matches!(self.kind, Balance::P2c | Balance::LeastRequests)
     }
 
-    /// The server for a request: of those that are up, primaries before backups and, before both, what
-    /// was not tried before what was. `None` if none is up.
+    /// The endpoint for a request, `None` if none is up. What was not tried goes before what was, then what is well before
+    /// what is suspect, then the first tier before the next.
     pub fn pick(&self, facts: &Facts<'_>, rng: &mut fastrand::Rng) -> Option<usize> {
-        if let [_] = self.servers.as_slice() {
-            return (facts.up)(0).then_some(0);
+        if let [_] = self.candidates.as_slice() {
+            return ((facts.state)(0) != State::Down).then_some(0);
         }
-        [(false, false), (false, true), (true, false), (true, true)].into_iter().find_map(|(tried, backup)| {
-            let usable = |&(at, server): &(usize, &Candidate)| {
-                server.backup == backup && facts.tried.has(at) == tried && (facts.up)(at)
+        let orders = [(false, State::Up), (false, State::Suspect), (true, State::Up), (true, State::Suspect)];
+        let groups = orders.into_iter().flat_map(|order| self.tiers.iter().map(move |tier| (order, *tier)));
+        groups.into_iter().find_map(|((tried, state), tier)| {
+            let usable = |&(at, candidate): &(usize, &Candidate)| {
+                candidate.tier == tier && facts.tried.has(candidate.id) == tried && (facts.state)(at) == state
             };
-            let among = || self.servers.iter().enumerate().filter(usable);
+            let among = || self.candidates.iter().enumerate().filter(usable);
             match self.kind {
                 Balance::Random => draw(among(), rng),
                 Balance::P2c => {
@@ -84,7 +92,7 @@ impl Balancer {
                 }
                 Balance::LeastRequests => {
                     // Ties are common at low load and must not all go to the first: begin anywhere.
-                    let begin = rng.usize(..self.servers.len());
+                    let begin = rng.usize(..self.candidates.len());
                     let (before, after) =
                         (among().filter(|&(at, _)| at < begin), among().filter(|&(at, _)| at >= begin));
                     let order = after.chain(before).map(|(at, _)| at);
@@ -92,7 +100,7 @@ impl Balancer {
                 }
                 Balance::RoundRobin => self.next_in_turn(among()),
                 Balance::Hash => among()
-                    .map(|(at, server)| (at, rendezvous(facts.key, server)))
+                    .map(|(at, candidate)| (at, rendezvous(facts.key, candidate)))
                     .max_by(|(_, a), (_, b)| a.total_cmp(b))
                     .map(|(at, _)| at),
             }
@@ -101,7 +109,7 @@ impl Balancer {
 
     /// The one with fewer requests for its weight; `a` if equal.
     fn less_busy(&self, a: usize, b: usize, facts: &Facts<'_>) -> usize {
-        let weight = |at: usize| self.servers.get(at).map_or(1, |server| u64::from(server.weight));
+        let weight = |at: usize| self.candidates.get(at).map_or(1, |candidate| u64::from(candidate.weight));
         let busy = |at: usize| u64::from((facts.load)(at)) + 1;
         if busy(b) * weight(a) < busy(a) * weight(b) { b } else { a }
     }
@@ -110,10 +118,10 @@ impl Balancer {
     fn next_in_turn<'a>(&self, among: impl Iterator<Item = (usize, &'a Candidate)>) -> Option<usize> {
         let mut credit = self.credit.borrow_mut();
         let (mut total, mut best) = (0, None);
-        for (at, server) in among {
+        for (at, candidate) in among {
             let saved = credit.get_mut(at)?;
-            *saved += i64::from(server.weight);
-            total += i64::from(server.weight);
+            *saved += i64::from(candidate.weight);
+            total += i64::from(candidate.weight);
             if best.is_none_or(|(_, most)| *saved > most) {
                 best = Some((at, *saved));
             }
@@ -126,13 +134,13 @@ impl Balancer {
 
 /// One of `among`, by weight.
 fn draw<'a>(among: impl Iterator<Item = (usize, &'a Candidate)> + Clone, rng: &mut fastrand::Rng) -> Option<usize> {
-    let total: u64 = among.clone().map(|(_, server)| u64::from(server.weight)).sum();
+    let total: u64 = among.clone().map(|(_, candidate)| u64::from(candidate.weight)).sum();
     if total == 0 {
         return None;
     }
     let mut left = rng.u64(..total);
-    for (at, server) in among {
-        let weight = u64::from(server.weight);
+    for (at, candidate) in among {
+        let weight = u64::from(candidate.weight);
         if left < weight {
             return Some(at);
         }
@@ -141,12 +149,12 @@ fn draw<'a>(among: impl Iterator<Item = (usize, &'a Candidate)> + Clone, rng: &m
     None
 }
 
-/// The weighted rendezvous score: a server that goes away gives its keys to the others and moves no other.
-fn rendezvous(key: u64, server: &Candidate) -> f64 {
-    let hash = mix(key ^ server.seed);
+/// The weighted rendezvous score: an endpoint that goes away gives its keys to the others and moves no other.
+fn rendezvous(key: u64, candidate: &Candidate) -> f64 {
+    let hash = mix(key ^ candidate.id);
     // 53 bits, in the open interval (0, 1)
     let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    f64::from(server.weight) / -unit.ln()
+    f64::from(candidate.weight) / -unit.ln()
 }
 
 /// A hash of a key that is the same in every process and version: FNV-1a, then mixed.
@@ -165,31 +173,44 @@ fn mix(mut x: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::config::{Host, Scheme};
+    use crate::upstream::config::{Host, Scheme, Server};
+    use crate::upstream::endpoint::Endpoint;
+    use std::net::SocketAddr;
 
-    fn servers(weights: &[i32]) -> Vec<Server> {
-        let server = |(at, &weight): (usize, &i32)| Server {
+    /// Endpoints of these weights; negative: backup.
+    fn members(weights: &[i32]) -> Vec<Member> {
+        weights.iter().enumerate().map(|(at, weight)| member(&format!("10.0.0.{at}"), *weight)).collect()
+    }
+
+    fn member(ip: &str, weight: i32) -> Member {
+        let server = Server {
             scheme: Scheme::Http,
-            host: Host::Name(format!("s{at}")),
+            host: Host::Name("s.internal".into()),
             port: 80,
             prefix: String::new(),
-            weight: weight.unsigned_abs(),
-            backup: weight < 0,
+            weight: 1,
+            backup: false,
         };
-        weights.iter().enumerate().map(server).collect()
+        let endpoint = Endpoint::new(server, SocketAddr::new(ip.parse().unwrap(), 80)).unwrap().into();
+        let tier = if weight < 0 { Member::BACKUP } else { 0 };
+        Member { endpoint, server: 0, weight: weight.unsigned_abs(), tier }
+    }
+
+    fn id(at: usize) -> u64 {
+        members(&vec![1; at + 1])[at].endpoint.id
     }
 
     /// How often each of `weights` (negative: backup) is picked in 10,000 requests.
     fn shares(kind: Balance, weights: &[i32], down: &[usize], tried: &[usize], load: &[u32]) -> Vec<u32> {
-        let balancer = Balancer::new(kind, &servers(weights));
+        let balancer = Balancer::new(kind, &members(weights));
         let mut rng = fastrand::Rng::with_seed(7);
         let mut counts = vec![0; weights.len()];
         for n in 0..10_000u64 {
             let facts = Facts {
-                up: &|at| !down.contains(&at),
+                state: &|at| if down.contains(&at) { State::Down } else { State::Up },
                 load: &|at| load.get(at).copied().unwrap_or(0),
                 key: hash_key(&n.to_be_bytes()),
-                tried: &Tried(tried.to_vec()),
+                tried: &Tried(tried.iter().map(|at| id(*at)).collect()),
             };
             if let Some(at) = balancer.pick(&facts, &mut rng) {
                 counts[at] += 1;
@@ -213,8 +234,8 @@ mod tests {
 
     #[test]
     fn round_robin_is_smooth() {
-        let balancer = Balancer::new(Balance::RoundRobin, &servers(&[5, 1, 1]));
-        let facts = Facts { up: &|_| true, load: &|_| 0, key: 0, tried: &Tried::default() };
+        let balancer = Balancer::new(Balance::RoundRobin, &members(&[5, 1, 1]));
+        let facts = Facts { state: &|_| State::Up, load: &|_| 0, key: 0, tried: &Tried::default() };
         let order: Vec<_> = (0..7).filter_map(|_| balancer.pick(&facts, &mut fastrand::Rng::with_seed(1))).collect();
         assert_eq!(order, [0, 0, 1, 0, 2, 0, 0]);
     }
@@ -249,24 +270,83 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_goes_away_moves_only_its_own_keys() {
-        for kept in [&[1, 1, 1, 1, 1][..], &[3, 1, 2, 1, 5][..]] {
-            let all = Balancer::new(Balance::Hash, &servers(kept));
-            let mut fewer = servers(kept);
-            fewer.remove(2);
-            let fewer = Balancer::new(Balance::Hash, &fewer);
+    fn who_is_under_suspicion_is_asked_last() {
+        for kind in ALL {
+            let balancer = Balancer::new(kind, &members(&[1, 1, -1]));
+            let picked = |suspect: &[usize], tried: &[usize]| -> Option<usize> {
+                let state = |at| if suspect.contains(&at) { State::Suspect } else { State::Up };
+                let tried = Tried(tried.iter().map(|at| id(*at)).collect());
+                let facts = Facts { state: &state, load: &|_| 0, key: 1, tried: &tried };
+                balancer.pick(&facts, &mut fastrand::Rng::with_seed(1))
+            };
+            assert_eq!(picked(&[0], &[]), Some(1), "{kind:?}");
+            assert_eq!(picked(&[0, 1], &[]), Some(2), "{kind:?}: a backup first");
+            assert_eq!(picked(&[0], &[1, 2]), Some(0), "{kind:?}: rather than what was tried");
+            assert!(picked(&[0, 1, 2], &[]).is_some_and(|at| at < 2), "{kind:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        /// Endpoints of one name, as DNS has them: whichever goes, and in whatever order the others come.
+        #[test]
+        fn an_endpoint_that_goes_moves_only_its_own_keys(
+            weights in proptest::collection::vec(1i32..6, 2..12),
+            goes in 0usize..12,
+            turned in 0usize..12,
+        ) {
+            let before = members(&weights);
+            let goes = goes % before.len();
+            let mut after = before.clone();
+            let gone = after.remove(goes).endpoint.id;
+            let turn = turned % after.len();
+            after.rotate_left(turn);
+            let balancers = (Balancer::new(Balance::Hash, &before), Balancer::new(Balance::Hash, &after));
             let mut rng = fastrand::Rng::with_seed(1);
-            let mut moved = 0;
-            for n in 0..5000u32 {
+            let (total, mut moved) = (2000u32, 0u32);
+            for n in 0..total {
                 let key = hash_key(&n.to_be_bytes());
-                let facts = Facts { up: &|_| true, load: &|_| 0, key, tried: &Tried::default() };
-                let (before, after) = (all.pick(&facts, &mut rng).unwrap(), fewer.pick(&facts, &mut rng).unwrap());
-                match before {
-                    2 => moved += 1,
-                    _ => assert_eq!(after, if before > 2 { before - 1 } else { before }),
+                let facts = Facts { state: &|_| State::Up, load: &|_| 0, key, tried: &Tried::default() };
+                let old = before[balancers.0.pick(&facts, &mut rng).unwrap()].endpoint.id;
+                let new = after[balancers.1.pick(&facts, &mut rng).unwrap()].endpoint.id;
+                match old == gone {
+                    true => moved += 1,
+                    false => proptest::prop_assert_eq!(old, new),
                 }
             }
-            assert!(moved > 500 && moved < 1500, "{moved}");
+            let share = f64::from(weights[goes]) / f64::from(weights.iter().sum::<i32>());
+            proptest::prop_assert!((f64::from(moved) / f64::from(total) - share).abs() < 0.06);
+        }
+
+        /// Whatever is up and untried is chosen before all else, by every kind.
+        #[test]
+        fn never_what_was_tried_while_another_is_up(
+            states in proptest::collection::vec((0u8..3, proptest::bool::ANY, 1i32..4, proptest::bool::ANY), 1..8),
+            key in proptest::num::u64::ANY,
+        ) {
+            let weights: Vec<i32> = states.iter().map(|(_, backup, weight, _)| if *backup { -weight } else { *weight }).collect();
+            let state = |at: usize| match states[at].0 {
+                0 => State::Up,
+                1 => State::Suspect,
+                _ => State::Down,
+            };
+            let tried = Tried((0..states.len()).filter(|at| states[*at].3).map(id).collect());
+            for kind in ALL {
+                let facts = Facts { state: &state, load: &|_| 0, key, tried: &tried };
+                let picked = Balancer::new(kind, &members(&weights)).pick(&facts, &mut fastrand::Rng::with_seed(key));
+                let usable = |at: &usize| state(*at) != State::Down;
+                let rank = |at: usize| (states[at].3, state(at) == State::Suspect, states[at].1);
+                let single = states.len() == 1;
+                match picked {
+                    None => proptest::prop_assert!(!(0..states.len()).any(|at| usable(&at))),
+                    Some(at) => {
+                        proptest::prop_assert!(usable(&at));
+                        let best = (0..states.len()).filter(usable).map(rank).min().unwrap();
+                        proptest::prop_assert!(single || rank(at) == best);
+                    }
+                }
+            }
         }
     }
 

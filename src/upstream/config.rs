@@ -21,7 +21,15 @@ pub struct Config {
     pub budget: crate::upstream::budget::Limits,
 }
 
-/// One server.
+impl Config {
+    /// Some of its servers are found by DNS.
+    #[must_use]
+    pub fn is_dynamic(&self) -> bool {
+        self.servers.iter().any(|server| !matches!(server.host, Host::Ip(_)))
+    }
+}
+
+/// One server, or the servers that DNS has under one name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// `http` or `https`.
@@ -44,20 +52,12 @@ impl Server {
     pub fn authority(&self) -> String {
         let host = match &self.host {
             Host::Name(name) => name.clone(),
+            // The records say the port.
+            Host::Srv(name) => return name.clone(),
             Host::Ip(IpAddr::V4(ip)) => ip.to_string(),
             Host::Ip(IpAddr::V6(ip)) => format!("[{ip}]"),
         };
         if self.port == self.scheme.default_port() { host } else { format!("{host}:{}", self.port) }
-    }
-
-    /// What tells this server from others, whatever its place in the list: the seed of its place in a hash.
-    #[must_use]
-    pub fn identity(&self) -> String {
-        let Self { scheme, host, port, prefix, .. } = self;
-        match host {
-            Host::Name(name) => format!("{scheme:?}|{name}|{port}|{prefix}"),
-            Host::Ip(ip) => format!("{scheme:?}|{ip}|{port}|{prefix}"),
-        }
     }
 }
 
@@ -84,8 +84,10 @@ impl Scheme {
 /// A server's host: an address needs no resolving.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
-    /// A name, resolved when a connection is made.
+    /// A name: each of its addresses is a server.
     Name(String),
+    /// A name of SRV records (RFC 2782): they say names, ports, weights and who is asked first.
+    Srv(String),
     /// An address.
     Ip(IpAddr),
 }

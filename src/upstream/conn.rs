@@ -1,8 +1,8 @@
 //! One connection to a server: its transport and buffers, and how it is made.
 
+use super::endpoint::Endpoint;
 use super::error::{ErrorKind, ExchangeError};
 use super::pool::Slot;
-use super::resolve::Resolver;
 use super::stream::Stream;
 use super::timer::{Deadline, Timer};
 use bytes::BytesMut;
@@ -78,34 +78,29 @@ impl Wire {
     }
 }
 
-/// How connections to one server are made.
+/// How connections to one endpoint are made.
 pub(super) struct Connector {
-    pub(super) resolver: Resolver,
+    pub(super) endpoint: Arc<Endpoint>,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) timer: Timer,
 }
 
 impl Connector {
-    /// Resolves, connects and shakes hands before `end`, trying all addresses in order; each has an equal
-    /// part of the time that is left.
+    /// Connects and shakes hands before `end`, and remembers whether that went well.
     pub(super) async fn connect(&self, end: Instant) -> Result<Wire, ExchangeError> {
         let deadline = self.timer.deadline();
-        let left = || end.saturating_duration_since(Instant::now());
-        let late = || ExchangeError::new(ErrorKind::ConnectTimeout);
-        let addresses = deadline.timeout(left(), self.resolver.addresses()).await.ok_or_else(late)??;
-        let mut failure = late();
-        for (n, &address) in addresses.iter().enumerate() {
-            let others = u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
-            match deadline.timeout(left() / others, self.open(address)).await {
-                Some(Ok(stream)) => {
-                    self.resolver.answered(address);
-                    return Ok(Wire::new(stream, deadline));
-                }
-                Some(Err(error)) => failure = error,
-                None => failure = late(),
+        let left = end.saturating_duration_since(Instant::now());
+        let opened = deadline.timeout(left, self.open(self.endpoint.address)).await;
+        match opened.unwrap_or_else(|| Err(ExchangeError::new(ErrorKind::ConnectTimeout))) {
+            Ok(stream) => {
+                self.endpoint.accepted();
+                Ok(Wire::new(stream, deadline))
+            }
+            Err(error) => {
+                self.endpoint.refused();
+                Err(error)
             }
         }
-        Err(failure)
     }
 
     async fn open(&self, address: SocketAddr) -> Result<Stream, ExchangeError> {

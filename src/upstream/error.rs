@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Tls,
     /// Too many requests wait for a connection.
     Overloaded,
+    /// No server is in use: all are unhealthy.
+    Unhealthy,
     /// The connection was reset.
     Reset,
     /// The server closed the connection before the response was complete.
@@ -115,6 +117,7 @@ impl fmt::Display for ErrorKind {
             Self::ConnectTimeout => "no connection in time",
             Self::Tls => "the TLS handshake failed",
             Self::Overloaded => "too many requests wait for a connection",
+            Self::Unhealthy => "no server is usable",
             Self::Reset => "the connection was reset",
             Self::Closed => "the server closed the connection early",
             Self::ResponseTimeout => "no response in time",

@@ -23,8 +23,10 @@ pub mod config;
 mod conn;
 pub mod decode;
 pub mod echo;
+mod endpoint;
 mod error;
 pub mod head;
+pub mod keeper;
 pub mod offline;
 mod pool;
 mod resolve;
@@ -41,6 +43,7 @@ mod upload;
 pub use body::UpstreamBody;
 pub use config::{Config, Limits, Server, Timeouts};
 pub use conn::Conn;
+pub use endpoint::{Endpoint, Set, State};
 pub use error::{ErrorKind, ExchangeError, Malformed};
 pub use send::{Answer, Request, send};
 pub use shared::Shared;
@@ -48,54 +51,71 @@ pub use upgrade::Upgraded;
 
 use balance::{Balancer, Facts, Tried};
 use bytes::Bytes;
-use config::Scheme;
 use conn::Connector;
 use http_body::Body;
 use pool::{Pool, Want};
-use resolve::Resolver;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use timer::Timer;
 
-/// One upstream in one worker: its servers' pools and the choice among them.
+/// One upstream in one worker: its endpoints' pools and the choice among them.
 pub struct Upstream {
     shared: Arc<Shared>,
+    timer: Timer,
+    /// The version of the endpoints that `members` are made of.
+    version: Cell<u32>,
+    members: Rc<RefCell<Members>>,
+    rng: RefCell<fastrand::Rng>,
+}
+
+/// What a worker made of the endpoints.
+struct Members {
+    set: Arc<Set>,
     pools: Vec<Rc<Pool>>,
     balancer: Balancer,
-    rng: RefCell<fastrand::Rng>,
+}
+
+/// A chosen endpoint. It stays usable when it is no longer one of the upstream's.
+#[derive(Clone)]
+pub struct Picked(Rc<Pool>);
+
+impl Picked {
+    /// What was chosen.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        self.0.endpoint()
+    }
+
+    /// Connections of this worker to it, idle or in use.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.0.connections()
+    }
 }
 
 impl Upstream {
     /// An upstream without connections. It lives in the runtime that it is made in; dropping it closes its
     /// idle connections, and those in use when they are done.
     ///
-    /// # Errors
-    /// The name of an `https` server is not one that a certificate can have.
-    ///
     /// # Panics
     /// Outside a `LocalRuntime` or `LocalSet`.
-    pub fn new(shared: Arc<Shared>, timer: &Timer) -> std::io::Result<Self> {
-        let config = &shared.config;
-        let pools: Vec<_> = config
-            .servers
-            .iter()
-            .enumerate()
-            .map(|(at, server)| {
-                let tls = match (server.scheme, &shared.tls) {
-                    (Scheme::Https, Some(tls)) => Some((tls.clone(), tls::server_name(&server.host)?)),
-                    _ => None,
-                };
-                let connector = Connector { resolver: Resolver::new(server), tls, timer: timer.clone() };
-                Ok(Pool::new(connector, shared.clone(), at))
-            })
-            .collect::<std::io::Result<_>>()?;
-        let weak = pools.iter().map(Rc::downgrade).collect();
-        tokio::task::spawn_local(pool::reaper(weak, config.pool.idle));
-        let balancer = Balancer::new(config.balance, &config.servers);
-        Ok(Self { balancer, pools, shared, rng: RefCell::new(fastrand::Rng::new()) })
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, timer: &Timer) -> Self {
+        let version = shared.version();
+        let members = Members::new(&shared, timer, &[]);
+        let members = Rc::new(RefCell::new(members));
+        tokio::task::spawn_local(pool::reaper(Rc::downgrade(&members), shared.config.pool.idle));
+        Self {
+            version: Cell::new(version),
+            members,
+            timer: timer.clone(),
+            shared,
+            rng: RefCell::new(fastrand::Rng::new()),
+        }
     }
 
     /// What this worker shares with the others.
@@ -104,37 +124,77 @@ impl Upstream {
         &self.shared
     }
 
-    /// A server by its place, as [`Upstream::pick`] returns it.
-    #[must_use]
-    pub fn server(&self, server: usize) -> Option<&Server> {
-        self.shared.config.servers.get(server)
-    }
-
-    /// Connections of this worker to a server, idle or in use.
-    #[must_use]
-    pub fn connections(&self, server: usize) -> usize {
-        self.pools.get(server).map_or(0, |pool| pool.connections())
-    }
-
-    /// Chooses a server. `key` is that of `balance hash` ([`balance::hash_key`]); `tried` are those that
-    /// failed this request. `None` if none may be used.
+    /// Chooses an endpoint. `key` is that of `balance hash` ([`balance::hash_key`]); `tried` are those that failed this
+    /// request. `None` if none may be used.
     #[inline]
     #[must_use]
-    pub fn pick(&self, key: u64, tried: &Tried) -> Option<usize> {
-        if let [_] = self.pools.as_slice() {
-            return Some(0);
+    pub fn pick(&self, key: u64, tried: &Tried) -> Option<Picked> {
+        if self.version.get() != self.shared.version() {
+            self.renew();
         }
-        let load = |at| self.shared.load(at).map_or(0, |load| load.load(std::sync::atomic::Ordering::Relaxed));
-        self.balancer.pick(&Facts { up: &|_| true, load: &load, key, tried }, &mut self.rng.borrow_mut())
+        let members = self.members.borrow();
+        let state = |at: usize| members.pools.get(at).map_or(State::Down, |pool| pool.endpoint().state());
+        let load = |at: usize| members.pools.get(at).map_or(0, |pool| pool.endpoint().load().load(Relaxed));
+        let facts = Facts { state: &state, load: &load, key, tried };
+        let at = members.balancer.pick(&facts, &mut self.rng.borrow_mut())?;
+        members.pools.get(at).map(|pool| {
+            pool.endpoint().chosen();
+            Picked(pool.clone())
+        })
     }
 
-    /// A connection to a server: an idle one, a new one, or one that is waited for in line, within
-    /// `connect`.
+    /// Another address of the same server, for a request that found nobody at this one.
+    #[must_use]
+    pub fn sibling(&self, of: &Picked, tried: &Tried) -> Option<Picked> {
+        let members = self.members.borrow();
+        let place = |pool: &Rc<Pool>| members.set.members.iter().find(|m| Arc::ptr_eq(&m.endpoint, pool.endpoint()));
+        let server = place(&of.0)?.server;
+        let others = members.set.members.iter().zip(&members.pools).filter(|(member, pool)| {
+            let endpoint = pool.endpoint();
+            member.server == server && !tried.has(endpoint.id) && endpoint.state() != State::Down
+        });
+        let best = others.min_by_key(|(_, pool)| pool.endpoint().state() != State::Up);
+        best.map(|(_, pool)| Picked(pool.clone()))
+    }
+
+    /// Nothing could be chosen: waits for names that are being looked for, for `patience` at most.
+    ///
+    /// # Errors
+    /// Nothing is being looked for, or it was not found.
+    pub async fn settle(&self, patience: Duration) -> Result<(), ExchangeError> {
+        let mut watch = self.shared.watch();
+        if watch.borrow().pending {
+            let settled = watch.wait_for(|set| !set.pending || !set.members.is_empty());
+            if self.timer.deadline().timeout(patience, settled).await.is_none() {
+                return Err(ExchangeError::because(ErrorKind::Dns, "no answer yet"));
+            }
+            return Ok(());
+        }
+        let set = self.shared.set();
+        Err(match (&set.failure, set.members.is_empty()) {
+            (_, false) => ExchangeError::new(ErrorKind::Unhealthy),
+            (Some(why), true) => ExchangeError::because(ErrorKind::Dns, why.clone()),
+            (None, true) => ExchangeError::because(ErrorKind::Dns, "it has no addresses"),
+        })
+    }
+
+    /// Follows the endpoints. Pools of those that stay stay, too; connections of those that are gone end with what they
+    /// are doing.
+    #[cold]
+    fn renew(&self) {
+        self.version.set(self.shared.version());
+        let fresh = Members::new(&self.shared, &self.timer, &self.members.borrow().pools);
+        // What goes is dropped when nothing is borrowed.
+        let gone = self.members.replace(fresh);
+        drop(gone);
+    }
+
+    /// A connection to an endpoint: an idle one, a new one, or one that is waited for in line, within `connect`.
     ///
     /// # Errors
     /// Those of connecting, and [`ErrorKind::Overloaded`].
-    pub async fn connect(&self, server: usize, connect: Duration) -> Result<Conn, ExchangeError> {
-        self.pool(server)?.checkout(Want::Any, connect).await
+    pub async fn connect(&self, picked: &Picked, connect: Duration) -> Result<Conn, ExchangeError> {
+        picked.0.checkout(Want::Any, connect).await
     }
 
     /// One attempt at a request: takes a connection and [`send`]s. Where an idle connection turns out to
@@ -145,7 +205,7 @@ impl Upstream {
     /// Any.
     pub async fn exchange<B>(
         &self,
-        server: usize,
+        picked: &Picked,
         request: &mut Request<'_>,
         head: impl Fn(&mut Vec<u8>),
         body: &mut Option<B>,
@@ -153,7 +213,7 @@ impl Upstream {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
     {
-        let pool = self.pool(server)?;
+        let pool = &picked.0;
         let repeatable = request.method.is_idempotent() && body.as_ref().is_none_or(Body::is_end_stream);
         let mut want = if repeatable { Want::Any } else { Want::Sure };
         loop {
@@ -166,8 +226,22 @@ impl Upstream {
             }
         }
     }
+}
 
-    fn pool(&self, server: usize) -> Result<&Rc<Pool>, ExchangeError> {
-        self.pools.get(server).ok_or_else(|| ExchangeError::because(ErrorKind::Connect, "no such server"))
+impl Members {
+    fn new(shared: &Shared, timer: &Timer, old: &[Rc<Pool>]) -> Self {
+        let set = shared.set();
+        let balancer = Balancer::new(shared.config.balance, &set.members);
+        let pool = |endpoint: &Arc<Endpoint>| {
+            let known = old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
+            let pool = known.cloned().unwrap_or_else(|| {
+                let tls = shared.tls.clone().zip(endpoint.tls_name.clone());
+                Pool::new(Connector { endpoint: endpoint.clone(), tls, timer: timer.clone() }, shared)
+            });
+            pool.counts.set(balancer.needs_load());
+            pool
+        };
+        let pools = set.members.iter().map(|member| pool(&member.endpoint)).collect();
+        Self { set, pools, balancer }
     }
 }

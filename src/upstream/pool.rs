@@ -1,8 +1,10 @@
-//! The connections of one worker to one server: the last one used is the first one used again, and when
+//! The connections of one worker to one endpoint: the last one used is the first one used again, and when
 //! there may be no more, requests wait in line.
 
+use super::Members;
 use super::config;
 use super::conn::{Conn, Connector, Wire};
+use super::endpoint::Endpoint;
 use super::error::{ErrorKind, ExchangeError};
 use super::shared::Shared;
 use std::cell::{Cell, RefCell};
@@ -19,9 +21,8 @@ const COLD: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
     connector: Connector,
-    shared: Arc<Shared>,
-    /// The server's place in the upstream.
-    server: usize,
+    /// Requests are counted, because the balance asks.
+    pub(super) counts: Cell<bool>,
     /// Connections that this worker may have.
     max: usize,
     limits: config::Pool,
@@ -47,19 +48,23 @@ pub(super) enum Want {
 }
 
 impl Pool {
-    pub(super) fn new(connector: Connector, shared: Arc<Shared>, server: usize) -> Rc<Self> {
+    pub(super) fn new(connector: Connector, shared: &Shared) -> Rc<Self> {
         let limits = shared.config.pool;
         let share = |max: u32| max.div_ceil(shared.workers.max(1)).max(1) as usize;
         Rc::new(Self {
             connector,
-            server,
+            counts: Cell::new(false),
             max: limits.max.map_or(usize::MAX, share),
             limits,
-            shared,
             idle: RefCell::default(),
             used: Cell::new(0),
             waiting: RefCell::default(),
         })
+    }
+
+    /// Where its connections go.
+    pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.connector.endpoint
     }
 
     /// A connection, within `connect` if it must be waited for or made.
@@ -148,19 +153,13 @@ impl Pool {
     }
 }
 
-/// Reaps until the pools are gone.
-pub(super) async fn reaper(pools: Vec<Weak<Pool>>, idle: Duration) {
+/// Reaps until the upstream is gone.
+pub(super) async fn reaper(members: Weak<RefCell<Members>>, idle: Duration) {
     let every = (idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(2));
     loop {
         tokio::time::sleep(every).await;
-        let mut alive = false;
-        for pool in pools.iter().filter_map(Weak::upgrade) {
-            pool.reap();
-            alive = true;
-        }
-        if !alive {
-            return;
-        }
+        let Some(members) = members.upgrade() else { return };
+        members.borrow().pools.iter().for_each(|pool| pool.reap());
     }
 }
 
@@ -180,7 +179,7 @@ impl Slot {
     }
 
     pub(super) fn put_back(self, mut wire: Box<Wire>) {
-        let pool = &self.counted.0;
+        let pool = &self.counted.pool;
         wire.deadline.disarm();
         wire.reused = true;
         wire.since = pool.connector.timer.coarse();
@@ -195,7 +194,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let pool = &self.counted.0;
+        let pool = &self.counted.pool;
         pool.used.set(pool.used.get().saturating_sub(1));
         if !pool.waiting.borrow().is_empty() {
             pool.grant();
@@ -203,22 +202,26 @@ impl Drop for Slot {
     }
 }
 
-/// A request that counts for the balance.
-struct Counted(Rc<Pool>);
+/// A request that counts for the balance, where somebody counts.
+struct Counted {
+    pool: Rc<Pool>,
+    counts: bool,
+}
 
 impl Counted {
     fn new(pool: &Rc<Pool>) -> Self {
-        if let Some(load) = pool.shared.load(pool.server) {
-            load.fetch_add(1, Relaxed);
+        let counts = pool.counts.get();
+        if counts {
+            pool.endpoint().load().fetch_add(1, Relaxed);
         }
-        Self(pool.clone())
+        Self { pool: pool.clone(), counts }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(load) = self.0.shared.load(self.0.server) {
-            load.fetch_sub(1, Relaxed);
+        if self.counts {
+            self.pool.endpoint().load().fetch_sub(1, Relaxed);
         }
     }
 }

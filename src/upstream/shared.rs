@@ -1,16 +1,21 @@
 //! What the workers share of one upstream.
 
-use super::balance::Balancer;
 use super::budget::Budget;
-use super::config::{Config, Scheme};
+use super::config::{Config, Host, Scheme, Server};
+use super::endpoint::{Endpoint, Member, Set};
 use super::tls::{self, TlsError};
 use rustls::ClientConfig;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+use tokio::sync::watch;
 
-/// What the workers share of one upstream: its configuration, TLS, how busy its servers are, and its retry
-/// budget. No locks.
+/// What the workers share of one upstream: its configuration, TLS, its endpoints, and its retry budget.
+///
+/// The endpoints change seldom. A worker keeps what it made of them and compares [`Shared::version`], one load, before it
+/// uses it; nothing on the way of a request takes a lock.
 pub struct Shared {
     /// The configuration it was made from.
     pub config: Config,
@@ -18,33 +23,66 @@ pub struct Shared {
     pub(super) tls: Option<Arc<ClientConfig>>,
     budget: Budget,
     began: Instant,
-    /// Empty if nobody asks.
-    load: Box<[Load]>,
+    version: AtomicU32,
+    set: watch::Sender<Arc<Set>>,
+    /// What is known of each server of the configuration.
+    found: Mutex<Vec<Found>>,
 }
 
-/// Requests that a server is answering now. Alone on its cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Load(AtomicU32);
+/// What is known of a server.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    /// Its endpoints; none before it was first looked for.
+    endpoints: Option<Vec<Candidate>>,
+    /// Why it was not found when last looked for.
+    failure: Option<String>,
+}
+
+/// An endpoint that DNS has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The server, with its name and port.
+    pub server: Server,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its weight.
+    pub weight: u32,
+    /// Lower before higher.
+    pub tier: u32,
+}
 
 impl Shared {
-    /// Made once for all `workers`; reads certificate authorities if a server speaks TLS.
+    /// Made once for all `workers`; reads certificate authorities if a server speaks TLS. Endpoints that `old` has, too, are
+    /// taken over with all that is known about them.
     ///
     /// # Errors
     /// The certificate authorities cannot be read.
-    pub fn new(config: Config, workers: u32) -> Result<Arc<Self>, TlsError> {
+    pub fn new(config: Config, workers: u32, old: Option<&Shared>) -> Result<Arc<Self>, TlsError> {
         let secure = config.servers.iter().any(|server| server.scheme == Scheme::Https);
         let tls = if secure { Some(tls::client_config(&config.roots)?) } else { None };
-        let counted =
-            if Balancer::new(config.balance, &config.servers).needs_load() { config.servers.len() } else { 0 };
-        Ok(Arc::new(Self {
+        let found = config.servers.iter().map(|server| match server.host {
+            Host::Ip(ip) => {
+                let address = SocketAddr::new(ip, server.port);
+                let tier = if server.backup { Member::BACKUP } else { 0 };
+                let own = Candidate { server: server.clone(), address, weight: server.weight.max(1), tier };
+                Found { endpoints: Some(vec![own]), failure: None }
+            }
+            _ => old.and_then(|old| old.found(server)).unwrap_or_default(),
+        });
+        let found = Mutex::new(found.collect());
+        let set = old.map(|old| old.set()).unwrap_or_default();
+        let shared = Self {
             workers,
             tls,
             budget: Budget::new(config.budget),
             began: Instant::now(),
-            load: (0..counted).map(|_| Load::default()).collect(),
+            version: AtomicU32::new(0),
+            set: watch::Sender::new(set),
+            found,
             config,
-        }))
+        };
+        shared.renew();
+        Ok(Arc::new(shared))
     }
 
     /// Counts a request for the retry budget: once a request, however many attempts it takes.
@@ -61,8 +99,101 @@ impl Shared {
         }
     }
 
-    pub(super) fn load(&self, server: usize) -> Option<&AtomicU32> {
-        self.load.get(server).map(|load| &load.0)
+    /// Changes whenever the endpoints do.
+    #[inline]
+    pub(super) fn version(&self) -> u32 {
+        self.version.load(Acquire)
+    }
+
+    /// The endpoints as they are now.
+    #[must_use]
+    pub fn set(&self) -> Arc<Set> {
+        self.set.borrow().clone()
+    }
+
+    /// Tells of changes of the endpoints.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Set>> {
+        self.set.subscribe()
+    }
+
+    /// A server was looked for: these are its endpoints, or it was not found and keeps those that it had. Says whether
+    /// anything changed.
+    pub(super) fn publish(&self, server: usize, outcome: Result<Vec<Candidate>, String>) -> bool {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = found.get_mut(server) else { return false };
+        let before = known.endpoints.clone();
+        match outcome {
+            Ok(mut endpoints) => {
+                // DNS turns its answers round.
+                endpoints.sort_by_key(|candidate| (candidate.tier, candidate.address));
+                endpoints.dedup_by_key(|candidate| candidate.address);
+                *known = Found { endpoints: Some(endpoints), failure: None };
+            }
+            Err(why) => {
+                known.failure = Some(why);
+                known.endpoints.get_or_insert_default();
+            }
+        }
+        let changed = known.endpoints != before;
+        drop(found);
+        self.renew();
+        changed
+    }
+
+    /// What is known of the same server.
+    fn found(&self, server: &Server) -> Option<Found> {
+        let same = |other: &Server| {
+            (other.scheme, &other.host, other.port, &other.prefix)
+                == (server.scheme, &server.host, server.port, &server.prefix)
+        };
+        let at = self.config.servers.iter().position(same)?;
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).get(at)?.clone();
+        let place = |candidate: Candidate| match server.host {
+            Host::Srv(_) => candidate,
+            _ => Candidate {
+                weight: server.weight.max(1),
+                tier: if server.backup { Member::BACKUP } else { 0 },
+                server: Server { weight: server.weight, backup: server.backup, ..candidate.server },
+                ..candidate
+            },
+        };
+        Some(Found { endpoints: found.endpoints.map(|all| all.into_iter().map(place).collect()), ..found })
+    }
+
+    /// Makes the set anew of what is known. Endpoints that it has already stay the same.
+    fn renew(&self) {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.set();
+        let mut members = Vec::new();
+        for (server, candidate) in found
+            .iter()
+            .enumerate()
+            .flat_map(|(at, found)| found.endpoints.iter().flatten().map(move |candidate| (at, candidate)))
+        {
+            match Endpoint::new(candidate.server.clone(), candidate.address) {
+                Ok(fresh) => {
+                    let same = old.members.iter().map(|member| &member.endpoint).find(|known| known.id == fresh.id);
+                    let endpoint = same.cloned().unwrap_or_else(|| Arc::new(fresh));
+                    let (weight, tier) = (candidate.weight, candidate.tier);
+                    members.push(Member { endpoint, server, weight, tier });
+                }
+                Err(error) => {
+                    let server = candidate.server.authority();
+                    tracing::error!(upstream = self.config.name, server, "the server cannot be used: {error}");
+                }
+            }
+        }
+        let set = Set {
+            pending: found.iter().any(|found| found.endpoints.is_none()),
+            failure: found.iter().find_map(|found| found.failure.clone()),
+            members,
+        };
+        let changed = set.members != old.members;
+        self.set.send_replace(Arc::new(set));
+        if changed {
+            self.version.fetch_add(1, Release);
+        }
     }
 
     fn second(&self) -> u32 {

@@ -46,7 +46,7 @@ pub fn client_config(roots: &Roots) -> Result<Arc<ClientConfig>, TlsError> {
 pub fn server_name(host: &Host) -> io::Result<ServerName<'static>> {
     match host {
         Host::Ip(ip) => Ok(ServerName::IpAddress((*ip).into())),
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(io::Error::other),
+        Host::Name(name) | Host::Srv(name) => ServerName::try_from(name.clone()).map_err(io::Error::other),
     }
 }
 

@@ -32,6 +32,11 @@ impl Gateway {
 
     /// The same, with files beside the program.
     pub fn with_files(program: &str, files: &[(&str, &str)]) -> Gateway {
+        Gateway::with_args(program, files, &[])
+    }
+
+    /// The same, with further arguments of `gw serve`.
+    pub fn with_args(program: &str, files: &[(&str, &str)], args: &[&str]) -> Gateway {
         let dir = tempfile::tempdir().unwrap();
         let address = free_port();
         for (name, text) in files {
@@ -41,6 +46,7 @@ impl Gateway {
         std::fs::write(&file, program.replace("LISTEN", &address.to_string())).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_gw"))
             .args(["serve", "gateway.gw", "--workers", "2", "--log-format", "json"])
+            .args(args)
             .current_dir(dir.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -74,10 +74,10 @@ pub(super) static ROWS: &[Row] = &[
         .doc("a header that every request to it carries")
         .example("send header.x-gateway = \"gw\"")
         .many(),
-    Row::new("discover", C::UPSTREAM, "dns NAME:PORT|srv NAME")
-        .doc("servers found by DNS")
+    Row::new("discover", C::UPSTREAM, "dns HOST:PORT|srv HOST [https]")
+        .doc("the addresses of a name, or the servers of its SRV records (RFC 2782)")
         .example("discover dns orders.internal:8080")
-        .later(),
+        .many(),
     Row::new("sticky", C::UPSTREAM, "cookie NAME")
         .doc("keeps a client at one server")
         .example("sticky cookie shard")

@@ -69,7 +69,7 @@ fn tiny_chunks_are_joined_and_large_ones_are_not_copied() {
         for _ in 0..2 {
             let mut request = Request::new(&Method::GET);
             let head = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\n");
-            let answer = up.exchange(0, &mut request, head, &mut None::<Feed>).await.unwrap();
+            let answer = up.exchange(&up.at(0), &mut request, head, &mut None::<Feed>).await.unwrap();
             let (mut body, mut frames, mut got) = (response(answer).into_body(), 0, Vec::new());
             while let Some(frame) = body.frame().await {
                 let data = frame.unwrap().into_data().unwrap();

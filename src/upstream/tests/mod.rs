@@ -9,9 +9,10 @@ mod pooling;
 mod secure;
 mod upload;
 
+use super::balance::Tried;
 use super::config::{self, Balance, Config, Host, Roots, Scheme, Server, Timeouts};
 use super::timer::Timer;
-use super::{Answer, ExchangeError, Request, Shared, Upstream, UpstreamBody};
+use super::{Answer, ErrorKind, ExchangeError, Picked, Request, Shared, Upstream, UpstreamBody, resolve};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -111,7 +112,36 @@ fn config(address: SocketAddr) -> Config {
 }
 
 fn upstream(config: Config) -> Upstream {
-    Upstream::new(Shared::new(config, 1).unwrap(), &Timer::new()).unwrap()
+    let shared = Shared::new(config, 1, None).unwrap();
+    let resolver = Rc::new(resolve::Resolver::new(None));
+    for (at, server) in shared.config.servers.iter().enumerate() {
+        if !matches!(server.host, Host::Ip(_)) {
+            tokio::task::spawn_local(resolve::follow(shared.clone(), at, resolver.clone()));
+        }
+    }
+    Upstream::new(shared, &Timer::new())
+}
+
+impl Upstream {
+    /// An endpoint by its place.
+    fn at(&self, at: usize) -> Picked {
+        Picked(self.members.borrow().pools[at].clone())
+    }
+
+    /// Connections to an endpoint, idle or in use.
+    fn connections(&self, at: usize) -> usize {
+        self.at(at).connections()
+    }
+
+    /// The endpoint that a request would go to.
+    async fn somewhere(&self, tried: &Tried) -> Result<Picked, ExchangeError> {
+        loop {
+            match self.pick(0, tried) {
+                Some(picked) => return Ok(picked),
+                None => self.settle(MS * 5000).await?,
+            }
+        }
+    }
 }
 
 /// A client of one scripted server.
@@ -184,8 +214,19 @@ fn response(answer: Answer<Feed>) -> Response<UpstreamBody<Feed>> {
 
 async fn exchange(up: &Upstream, request: &mut Request<'_>, body: &mut Option<Feed>) -> Result<Whole, ExchangeError> {
     let line = format!("{} /x HTTP/1.1\r\nhost: test\r\n", request.method);
-    let answer = up.exchange(0, request, |out| out.extend_from_slice(line.as_bytes()), body).await?;
-    whole(response(answer)).await
+    let mut tried = Tried::default();
+    let mut picked = up.somewhere(&tried).await?;
+    loop {
+        let head = |out: &mut Vec<u8>| out.extend_from_slice(line.as_bytes());
+        match up.exchange(&picked, request, head, body).await {
+            Ok(answer) => return whole(response(answer)).await,
+            Err(error) if error.kind == ErrorKind::Refused => {
+                tried.add(picked.endpoint().id);
+                picked = up.sibling(&picked, &tried).ok_or(error)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn get(up: &Upstream) -> Result<Whole, ExchangeError> {

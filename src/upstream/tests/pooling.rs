@@ -72,7 +72,7 @@ fn who_gives_up_waiting_loses_no_connection() {
     local(async {
         let server = numbered().await;
         let up = pooled(&server, config::Pool { max: Some(1), ..Default::default() });
-        let held = up.connect(0, MS * 100).await.unwrap();
+        let held = up.connect(&up.at(0), MS * 100).await.unwrap();
         let waiting: Vec<_> = (0..3)
             .map(|_| {
                 let up = up.clone();
@@ -145,19 +145,23 @@ fn waiting_requests_count_for_the_balance() {
         config.balance = Balance::LeastRequests;
         config.pool.max = Some(1);
         let up = Rc::new(upstream(config));
-        let held = up.connect(0, MS * 100).await.unwrap();
+        let held = up.connect(&up.at(0), MS * 100).await.unwrap();
         let waiting = tokio::task::spawn_local({
             let up = up.clone();
-            async move { up.connect(0, MS * 1000).await.map(|_| ()) }
+            async move { up.connect(&up.at(0), MS * 1000).await.map(|_| ()) }
         });
-        let other = up.connect(1, MS * 100).await.unwrap();
+        let other = up.connect(&up.at(1), MS * 100).await.unwrap();
         tokio::task::yield_now().await;
         // Two on the first, one on the second.
-        assert!((0..50).all(|_| up.pick(0, &Tried::default()) == Some(1)));
+        assert!(
+            (0..50).all(|_| up.pick(0, &Tried::default()).is_some_and(|p| p.endpoint().id == up.at(1).endpoint().id))
+        );
         drop(held);
         waiting.await.unwrap().unwrap();
         // None on the first, one on the second.
-        assert!((0..50).all(|_| up.pick(0, &Tried::default()) == Some(0)));
+        assert!(
+            (0..50).all(|_| up.pick(0, &Tried::default()).is_some_and(|p| p.endpoint().id == up.at(0).endpoint().id))
+        );
         drop(other);
     });
 }
@@ -168,7 +172,7 @@ fn a_dropped_upstream_lets_what_is_in_flight_end() {
         let server = answering("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").await;
         let up = client(&server);
         let mut request = Request::new(&Method::GET);
-        let conn = up.connect(0, MS * 100).await.unwrap();
+        let conn = up.connect(&up.at(0), MS * 100).await.unwrap();
         drop(up);
         let head = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\n");
         let answer = crate::upstream::send(conn, &mut request, head, &mut None::<Feed>).await.unwrap();

@@ -113,7 +113,7 @@ fn authorities_that_cannot_be_read() {
         let mut config = config(([127, 0, 0, 1], 1).into());
         config.servers[0].scheme = Scheme::Https;
         config.roots = Roots::File(file(path));
-        let error = Shared::new(config, 1).err().expect("no authorities").to_string();
+        let error = Shared::new(config, 1, None).err().expect("no authorities").to_string();
         assert!(error.contains(says), "{error}");
     }
 }

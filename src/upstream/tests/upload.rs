@@ -94,7 +94,7 @@ fn a_body_is_taken_only_as_fast_as_the_server_reads() {
         let mut body = Some(Counting(taken.clone()));
         let mut request = Request::new(&Method::PUT);
         let head = |out: &mut Vec<u8>| out.extend_from_slice(b"PUT / HTTP/1.1\r\n");
-        let answer = up.exchange(0, &mut request, head, &mut body).await.unwrap();
+        let answer = up.exchange(&up.at(0), &mut request, head, &mut body).await.unwrap();
         let Answer::Response(response) = answer else { panic!("an upgrade") };
         assert_eq!((response.status().as_u16(), taken.get()), (204, 64 << 20));
         let before = watch.await.unwrap();
@@ -123,7 +123,7 @@ fn an_early_answer_comes_while_the_body_is_being_sent() {
         let mut request = Request::new(&Method::POST);
         let head = |out: &mut Vec<u8>| out.extend_from_slice(b"POST / HTTP/1.1\r\n");
         let mut body = Some(body);
-        let mut response = response(up.exchange(0, &mut request, head, &mut body).await.unwrap()).into_body();
+        let mut response = response(up.exchange(&up.at(0), &mut request, head, &mut body).await.unwrap()).into_body();
         for _ in 0..3 {
             assert!(feeder.data(&b"ping"[..]));
             assert_eq!(response.frame().await.unwrap().unwrap().into_data().unwrap(), "pong");

@@ -1,0 +1,98 @@
+//! What upstreams need besides requests: names followed, servers asked whether they are well. One thread for the process,
+//! begun when the first upstream needs it.
+
+use super::config::Host;
+use super::resolve::{self, Resolver};
+use super::shared::Shared;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Keeps the upstreams of the program that is served.
+pub struct Keeper {
+    resolver: Option<SocketAddr>,
+    thread: Option<mpsc::UnboundedSender<Vec<Arc<Shared>>>>,
+}
+
+impl Keeper {
+    /// A keeper that has nothing to do. `resolver` is asked for names instead of the system's servers.
+    #[must_use]
+    pub fn new(resolver: Option<SocketAddr>) -> Self {
+        Self { resolver, thread: None }
+    }
+
+    /// Keeps these from now on, and others no longer.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn keep(&mut self, all: impl Iterator<Item = Arc<Shared>>) -> io::Result<()> {
+        let all: Vec<_> = all.filter(|shared| needs_keeping(shared)).collect();
+        if self.thread.is_none() && all.is_empty() {
+            return Ok(());
+        }
+        if self.thread.is_none() {
+            let (sender, commands) = mpsc::unbounded_channel();
+            let resolver = self.resolver;
+            std::thread::Builder::new().name("gw-keeper".into()).spawn(move || {
+                if let Err(error) = run(resolver, commands) {
+                    tracing::error!("names cannot be followed and servers not be checked: {error}");
+                }
+            })?;
+            self.thread = Some(sender);
+        }
+        if let Some(thread) = &self.thread {
+            // A thread that is gone has said why.
+            let _ = thread.send(all);
+        }
+        Ok(())
+    }
+}
+
+fn needs_keeping(shared: &Shared) -> bool {
+    shared.config.is_dynamic()
+}
+
+fn run(server: Option<SocketAddr>, mut commands: mpsc::UnboundedReceiver<Vec<Arc<Shared>>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())?;
+    runtime.block_on(async {
+        let resolver = Rc::new(Resolver::new(server));
+        let mut kept: Vec<Kept> = Vec::new();
+        while let Some(all) = commands.recv().await {
+            kept.retain(|kept| all.iter().any(|shared| Arc::ptr_eq(shared, &kept.shared)));
+            for shared in all {
+                if !kept.iter().any(|kept| Arc::ptr_eq(&kept.shared, &shared)) {
+                    kept.push(Kept::begin(shared, &resolver));
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// An upstream that is kept, and the tasks that do it. They end with it.
+struct Kept {
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Kept {
+    fn begin(shared: Arc<Shared>, resolver: &Rc<Resolver>) -> Kept {
+        let names = shared.config.servers.iter().enumerate();
+        let names = names.filter(|(_, server)| !matches!(server.host, Host::Ip(_)));
+        let tasks =
+            names.map(|(at, _)| tokio::task::spawn_local(resolve::follow(shared.clone(), at, resolver.clone())));
+        let tasks = tasks.collect();
+        Kept { shared, tasks }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
