@@ -5,6 +5,8 @@ mod support;
 
 #[path = "serve/backend.rs"]
 mod backend;
+#[path = "serve/life.rs"]
+mod life;
 #[path = "serve/policies.rs"]
 mod policies;
 #[path = "serve/proxy.rs"]

@@ -1,6 +1,6 @@
 //! `gw serve`.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,14 +16,16 @@ use crate::serve::{self, Options};
 /// program with mistakes changes nothing, a good one replaces the old without a failed request.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Signals: SIGTERM and SIGINT let requests in flight end, a second one cuts them off;
-SIGHUP reads everything again.
+SIGHUP reads everything again; SIGUSR2 starts the binary anew, which takes over without a connection
+lost.
 
-Exit code: 0 ended by a signal, 1 it cannot serve, 2 wrong usage.
+Exit code: 0 ended by a signal, or --check found nothing wrong; 1 it cannot serve; 2 wrong usage.
 
 Examples:
   gw serve                                   the gateway.gw of this folder
   gw serve shop.gw --inputs production.toml
-  GW_ORDERS_URL=http://localhost:7001 gw serve shop.gw --workers 2")]
+  GW_ORDERS_URL=http://localhost:7001 gw serve shop.gw --workers 2
+  gw serve --check shop.gw                   could it be served here and now?")]
 pub struct Args {
     /// The gateway
     #[arg(value_name = "FILE", default_value = "gateway.gw")]
@@ -44,6 +46,14 @@ pub struct Args {
     /// The DNS server that names of upstreams are asked of, instead of those of /etc/resolv.conf
     #[arg(long, value_name = "ADDRESS", value_parser = resolver)]
     resolver: Option<SocketAddr>,
+
+    /// How long a new binary may take until it serves (SIGUSR2)
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    upgrade: Duration,
+
+    /// Serve nothing: read the program, its inputs, keys, tables and certificates, try the addresses, say what is wrong
+    #[arg(long)]
+    check: bool,
 
     /// How log lines look; by default text on a terminal and JSON elsewhere
     #[arg(long, value_enum, value_name = "FORMAT")]
@@ -78,6 +88,22 @@ enum Level {
 }
 
 pub fn run(args: Args) -> io::Result<Exit> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options {
+        root: args.file,
+        inputs: args.inputs,
+        workers: args.workers.map_or_else(cores, usize::from),
+        drain: args.drain,
+        upgrade: args.upgrade,
+        resolver: args.resolver,
+        look: terminal::look(args.color),
+    };
+    if args.check {
+        return match serve::rehearse(&options) {
+            Ok(said) => terminal::print(said.join("\n") + "\n").map(|()| Exit::Good),
+            Err(failures) => Ok(failed(&failures)),
+        };
+    }
     let format = match args.log_format {
         Some(Format::Json) => LogFormat::Json,
         Some(Format::Text) => LogFormat::Text,
@@ -90,23 +116,16 @@ pub fn run(args: Args) -> io::Result<Exit> {
         Level::Debug => tracing::Level::DEBUG,
     };
     let flush = observe::start(format, level, !args.no_access_log)?;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let outcome = serve::run(Options {
-        root: args.file,
-        inputs: args.inputs,
-        workers: args.workers.map_or_else(cores, usize::from),
-        drain: args.drain,
-        resolver: args.resolver,
-        look: terminal::look(args.color),
-    });
+    let outcome = serve::run(options);
     drop(flush);
-    Ok(match outcome {
-        Ok(()) => Exit::Good,
-        Err(failures) => {
-            failures.iter().for_each(|failure| eprintln!("gw: {failure}"));
-            Exit::Bad
-        }
-    })
+    Ok(outcome.map_or_else(|failures| failed(&failures), |()| Exit::Good))
+}
+
+fn failed(failures: &[String]) -> Exit {
+    let lines: String = failures.iter().map(|failure| format!("gw: {failure}\n")).collect();
+    // `eprint` would panic where nobody reads.
+    let _ = io::stderr().write_all(lines.as_bytes());
+    Exit::Bad
 }
 
 /// `10.0.0.53`, `[::1]:5353`: port 53 unless it says another.

@@ -1,14 +1,15 @@
 //! Lines on their way to standard output.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 /// Bytes that may wait to be written.
 const ROOM: usize = 4 * 1024 * 1024;
 /// What comes within this time is written at once.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long the end of the process waits for the last lines to be written.
+const LAST_CHANCE: Duration = Duration::from_secs(2);
 
 /// Where lines wait for the writing thread.
 #[derive(Default)]
@@ -46,7 +47,7 @@ impl Sink {
 
     /// Writes until [`Flush`] ends it.
     fn write_to(&self, mut out: impl Write) {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut lost) = (Vec::new(), false);
         loop {
             let waiting = self.lock();
             let waiting = self.came.wait_while(waiting, |w| w.bytes.is_empty() && !w.ended);
@@ -59,8 +60,16 @@ impl Sink {
                 std::mem::swap(&mut bytes, &mut waiting.bytes);
                 std::mem::take(&mut waiting.dropped)
             };
-            // Nobody is left to tell when standard output is gone.
-            let _ = out.write_all(&bytes).and_then(|()| out.flush());
+            match out.write_all(&bytes).and_then(|()| out.flush()) {
+                Ok(()) => lost = false,
+                // Said once, where it may be read; the gateway goes on. (`eprint` would panic.)
+                Err(error) if !lost => {
+                    lost = true;
+                    let _ =
+                        writeln!(io::stderr(), "gw: log lines are lost: standard output cannot be written: {error}");
+                }
+                Err(_) => {}
+            }
             bytes.clear();
             if dropped > 0 {
                 tracing::warn!(lines = dropped, "log lines were dropped: standard output is read too slowly");
@@ -74,25 +83,26 @@ impl Sink {
 
 /// Starts the writing thread.
 pub(super) fn spawn(sink: Arc<Sink>, out: impl Write + Send + 'static) -> io::Result<Flush> {
-    let writer = sink.clone();
-    let thread = std::thread::Builder::new().name("gw-log".into()).spawn(move || writer.write_to(out))?;
-    Ok(Flush { sink, thread: Some(thread) })
+    let (writer, (writes, ended)) = (sink.clone(), mpsc::channel());
+    std::thread::Builder::new().name("gw-log".into()).spawn(move || {
+        let _writes: mpsc::Sender<()> = writes;
+        writer.write_to(out);
+    })?;
+    Ok(Flush { sink, ended })
 }
 
-/// Writes what still waits when it is dropped.
+/// Writes what still waits when it is dropped, if that can be done soon.
 pub struct Flush {
     sink: Arc<Sink>,
-    thread: Option<JoinHandle<()>>,
+    ended: mpsc::Receiver<()>,
 }
 
 impl Drop for Flush {
     fn drop(&mut self) {
         self.sink.lock().ended = true;
         self.sink.came.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the writer has nothing to write it to.
-            let _ = thread.join();
-        }
+        // Who does not read must not keep the process from ending.
+        let _ = self.ended.recv_timeout(LAST_CHANCE);
     }
 }
 

@@ -1,7 +1,8 @@
-//! What a reload changed, by name and place.
+//! What a reload changed, by name and place, and what it kept.
 
+use super::generation::Generation;
 use crate::plan::{Origin, Plan};
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 
 /// What is new, gone or different in a plan.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -11,11 +12,7 @@ impl Changes {
     /// From one plan to another.
     pub fn between(old: &Plan, new: &Plan) -> Changes {
         let mut changes = Changes::default();
-        changes.kind(
-            "listener",
-            listed(old, &old.listeners, |l| (&l.name, &l.origin)),
-            listed(new, &new.listeners, |l| (&l.name, &l.origin)),
-        );
+        changes.kind("listener", listeners(old), listeners(new));
         changes.kind(
             "upstream",
             listed(old, &old.upstreams, |u| (&u.name, &u.origin)),
@@ -36,7 +33,15 @@ impl Changes {
             listed(old, &old.routes, |r| (&r.name, &r.origin)),
             listed(new, &new.routes, |r| (&r.name, &r.origin)),
         );
+        changes.one("trust proxies", described(old, &old.trust), described(new, &new.trust));
+        changes.one("what holds without a route", described(old, &old.unrouted), described(new, &new.unrouted));
         changes
+    }
+
+    fn one(&mut self, what: &str, before: String, after: String) {
+        if before != after {
+            self.0.push(format!("{what} changed"));
+        }
     }
 
     /// Each change in words.
@@ -55,6 +60,7 @@ impl Changes {
                 continue;
             }
             let what = match before.iter_mut().find(named).and_then(Option::take) {
+                Some(before) if before.note != item.note => &format!("changed from {} to {}", before.note, item.note),
                 Some(_) => "changed",
                 None => "added",
             };
@@ -70,42 +76,91 @@ struct Item {
     name: String,
     place: String,
     text: String,
+    /// What is worth saying about it when that changes.
+    note: String,
 }
 
 fn listed<'p, T: Debug>(
-    plan: &Plan,
+    plan: &'p Plan,
     items: &'p [T],
     of: impl Fn(&'p T) -> (&'p smol_str::SmolStr, &'p Origin),
 ) -> Vec<Item> {
     let item = |item: &'p T| {
         let (name, origin) = of(item);
-        Item { name: name.to_string(), place: format!("{}:{}", plan.file(origin), origin.line), text: described(item) }
+        let place = format!("{}:{}", plan.file(origin), origin.line);
+        Item { name: name.to_string(), place, text: described(plan, item), note: String::new() }
     };
     items.iter().map(item).collect()
 }
 
-/// What an item says, whatever its place: its debug form without the lines that hold numbers of lines, files and other items.
-fn described(item: &impl Debug) -> String {
-    struct Lines(String, String);
-    impl fmt::Write for Lines {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            for part in text.split_inclusive('\n') {
-                self.1.push_str(part);
-                if part.ends_with('\n') {
-                    let line = self.1.trim_start();
-                    let place =
-                        ["file: ", "line: ", "router: ", "identity: "].iter().any(|name| line.starts_with(name));
-                    if !place {
-                        self.0.push_str(&self.1);
-                    }
-                    self.1.clear();
-                }
-            }
-            Ok(())
+fn listeners(plan: &Plan) -> Vec<Item> {
+    let mut items = listed(plan, &plan.listeners, |l| (&l.name, &l.origin));
+    items.iter_mut().zip(&plan.listeners).for_each(|(item, listener)| item.note = listener.address.to_string());
+    items
+}
+
+/// What an item says, whatever its place: its debug form without the lines that hold numbers of lines, files and other
+/// items; other items are there by their names, limits as a whole.
+fn described(plan: &Plan, item: &impl Debug) -> String {
+    const PLACES: [&str; 4] = ["file: ", "line: ", "router: ", "identity: "];
+    let all = format!("{item:#?}");
+    let mut lines = all.lines();
+    let mut out = String::with_capacity(all.len());
+    while let Some(line) = lines.next() {
+        let text = line.trim_start();
+        if PLACES.iter().any(|place| text.starts_with(place)) {
+            continue;
+        }
+        out.push_str(line);
+        let kind = ["UpstreamId(", "AuthId(", "TableId(", "LimitId("].into_iter().find(|kind| text.ends_with(kind));
+        if let Some(kind) = kind {
+            let number = lines.next().and_then(|line| line.trim().trim_end_matches(',').parse::<usize>().ok());
+            out.push_str(&number.and_then(|number| named(plan, kind, number)).unwrap_or_default());
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn named(plan: &Plan, kind: &str, number: usize) -> Option<String> {
+    match kind {
+        "UpstreamId(" => plan.upstreams.get(number).map(|upstream| upstream.name.to_string()),
+        "AuthId(" => plan.auths.get(number).map(|auth| auth.name.to_string()),
+        "TableId(" => plan.tables.get(number).map(|table| table.name.to_string()),
+        _ => plan.limits.get(number).map(|limit| described(plan, limit)),
+    }
+}
+
+/// What goes on as it was, in words.
+pub struct Kept {
+    /// Listeners whose sockets and connections stay.
+    pub listeners: String,
+    /// Upstreams whose connections and states stay.
+    pub upstreams: String,
+    /// Limits whose counters stay.
+    pub limits: usize,
+}
+
+impl Kept {
+    /// From one generation to another.
+    pub fn between(old: &Generation, new: &Generation) -> Kept {
+        let listeners = new.plan.listeners.iter().filter(|l| old.plan.listeners.iter().any(|o| o.address == l.address));
+        let limits = new.plan.limits.iter().filter(|l| old.plan.limits.iter().any(|o| o.identity == l.identity));
+        Kept {
+            listeners: list(listeners.map(|listener| listener.name.as_str())),
+            upstreams: list(new.kept_of(old)),
+            limits: limits.count(),
         }
     }
-    let mut lines = Lines(String::new(), String::new());
-    // Writing to a string does not fail.
-    let _ = fmt::write(&mut lines, format_args!("{item:#?}\n"));
-    lines.0
+}
+
+/// The first names, and how many more there are.
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    const MOST: usize = 20;
+    let names: Vec<_> = names.collect();
+    let some = names.get(..names.len().min(MOST)).unwrap_or_default().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => some,
+        more => format!("{some} and {more} more"),
+    }
 }

@@ -191,6 +191,12 @@ impl Client {
         }
     }
 
+    /// The connection is to end.
+    #[inline]
+    pub fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// The connection is to end: the task is woken when this changes.
     #[inline]
     pub fn poll_closing(&self, cx: &Context<'_>) -> bool {

@@ -22,8 +22,19 @@ use tokio::net::TcpStream;
 const LINGER: Duration = Duration::from_secs(1);
 /// And how much of it is taken.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
-/// How long a connection without a request has to bring one when its listener closes.
+/// How long a connection without a request has to bring one when its listener closes: it may be on its way.
 const LAST_CHANCE: Duration = Duration::from_millis(500);
+
+/// How far a connection is on its way to a graceful end.
+#[derive(Clone, Copy, Debug)]
+enum Closing {
+    /// It stays.
+    Not,
+    /// It may bring one more request.
+    AfterOne,
+    /// hyper ends it after the request in flight.
+    Told,
+}
 
 /// Serves a connection until it ends.
 pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
@@ -45,7 +56,7 @@ async fn serve_http1(transport: Transport, client: Rc<Client>) {
     // The guard has seen each head whole, so hyper must have room for one.
     http.max_buf_size(header_max.saturating_add(16 * 1024));
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
-    let mut closing = false;
+    let mut closing = Closing::Not;
     let done = poll_fn(|cx| {
         loop {
             if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
@@ -54,15 +65,22 @@ async fn serve_http1(transport: Transport, client: Rc<Client>) {
             if client.is_late(cx) {
                 return Poll::Ready(false);
             }
-            if closing || !client.poll_closing(cx) {
-                return Poll::Pending;
+            match closing {
+                Closing::Not if !client.poll_closing(cx) => return Poll::Pending,
+                Closing::Told => return Poll::Pending,
+                // hyper would close an idle connection at once.
+                Closing::Not | Closing::AfterOne if client.is_busy() => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    closing = Closing::Told;
+                }
+                Closing::Not => {
+                    if client.waits() != Waits::Head {
+                        client.wait(Waits::Request, LAST_CHANCE);
+                    }
+                    closing = Closing::AfterOne;
+                }
+                Closing::AfterOne => return Poll::Pending,
             }
-            closing = true;
-            if client.is_new() {
-                // What has been accepted may have been sent already.
-                client.wait(Waits::Request, LAST_CHANCE);
-            }
-            Pin::new(&mut connection).graceful_shutdown();
         }
     });
     if !done.await {

@@ -65,6 +65,15 @@ impl Generation {
         self.upstreams.iter().flatten()
     }
 
+    /// The names of upstreams that are shared with `old`.
+    pub fn kept_of<'g>(&'g self, old: &'g Generation) -> impl Iterator<Item = &'g str> {
+        let shared = |(upstream, shared): (&'g plan::Upstream, &'g Option<Arc<Shared>>)| {
+            let before = old.shared_of(&upstream.name)?;
+            shared.as_ref().filter(|shared| Arc::ptr_eq(shared, before)).map(|_| upstream.name.as_str())
+        };
+        self.plan.upstreams.iter().zip(&self.upstreams).filter_map(shared)
+    }
+
     fn shared_of(&self, name: &str) -> Option<&Arc<Shared>> {
         let at = self.plan.upstreams.iter().position(|upstream| upstream.name == name)?;
         self.upstreams.get(at)?.as_ref()

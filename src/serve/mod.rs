@@ -1,49 +1,59 @@
 //! Serving: the process around the workers.
 //!
 //! The main thread reads the program, binds its addresses, starts a worker for each core and then only waits: for
-//! signals, and for files that change. A reload makes a [`Generation`] and hands it to the workers; requests under way
-//! end with the one they began with.
+//! signals, for files that change, for workers that fail. A reload makes a [`Generation`] and hands it to the workers;
+//! requests under way end with the one they began with.
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod balance;
 mod body;
 mod changes;
 mod client;
 mod connection;
+mod crew;
 mod exchange;
 mod generation;
 mod guard;
 mod host;
+mod inherit;
 mod listen;
+mod open_files;
 mod program;
+mod rehearsal;
+mod reload;
 mod request;
+mod service;
+mod sockets;
 mod stream;
 mod transport;
 mod tunnel;
+mod upgrade;
 mod worker;
 mod world;
 
 use crate::diagnostic::render::Look;
+use crate::load::materials::Problem;
 use crate::load::watch::Watcher;
 use crate::observe::access;
 use crate::state::memory::MemoryCounters;
 use crate::upstream::keeper::Keeper;
-use changes::Changes;
+use balance::Loads;
+use crew::Crew;
 use generation::Generation;
-use listen::Bound;
+use inherit::Inherited;
 use program::Program;
-use smol_str::SmolStr;
-use std::collections::BTreeSet;
+use sockets::{Bound, Sockets};
 use std::future::pending;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
-use worker::{Command, Setup};
+use upgrade::{Origin, Upgrade};
+use worker::Setup;
+
+pub use rehearsal::rehearse;
 
 /// What to serve, and how.
 pub struct Options {
@@ -57,6 +67,8 @@ pub struct Options {
     pub drain: Duration,
     /// The DNS server that is asked instead of the system's.
     pub resolver: Option<SocketAddr>,
+    /// How long a new binary may take until it serves.
+    pub upgrade: Duration,
     /// How diagnostics look on standard error.
     pub look: Look,
 }
@@ -66,11 +78,15 @@ pub type Failure = Vec<String>;
 
 /// Serves until a signal ends it.
 pub fn run(options: Options) -> Result<(), Failure> {
+    let inherited = Inherited::from_env();
+    let origin = Origin::of_this_process();
+    tell_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| vec![error.to_string()])?;
     runtime.block_on(async {
-        let mut gateway = Gateway::start(options).await?;
-        gateway.serve().await
+        let mut signals = Signals::new().map_err(|error| vec![format!("cannot listen to signals: {error}")])?;
+        let mut gateway = Gateway::start(options, inherited).await?;
+        gateway.serve(&mut signals, &origin).await
     })
 }
 
@@ -78,86 +94,94 @@ struct Gateway {
     options: Options,
     program: Program,
     generation: Arc<Generation>,
-    addresses: BTreeSet<SocketAddr>,
-    workers: Vec<Running>,
+    sockets: Sockets,
+    crew: Crew,
     keeper: Keeper,
 }
 
-struct Running {
-    commands: mpsc::UnboundedSender<Command>,
-    thread: JoinHandle<()>,
+/// From the beginning: what comes while the gateway starts is not lost, and does not end it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    upgrade: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// One that ends the process.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 impl Gateway {
-    async fn start(options: Options) -> Result<Gateway, Failure> {
+    async fn start(options: Options, mut inherited: Inherited) -> Result<Gateway, Failure> {
+        let limit = open_files::raise();
         let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
-        let (generation, problems) =
-            Generation::new(Arc::new(plan), None, options.workers).map_err(|error| vec![error])?;
-        let fatal: Failure =
-            problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
-        if !fatal.is_empty() {
-            return Err(fatal);
-        }
-        let bound = bind(listen::addresses(&generation.plan), options.workers)?;
-        let counters = MemoryCounters::new(MemoryCounters::DEFAULT_CAPACITY);
-        let instance: Arc<str> = instance().into();
-        let workers = (0..options.workers).map(|number| {
-            let (counters, instance) = (counters.clone(), instance.clone());
-            spawn(number, Setup { counters, instance, access_log: access::is_on() })
-        });
-        let workers =
-            workers.collect::<io::Result<_>>().map_err(|error| vec![format!("cannot start a thread: {error}")])?;
-        let keeper = Keeper::new(options.resolver);
+        let workers = options.workers;
+        let (generation, problems) = generation(plan, None, workers)?;
+        let bound = Sockets::default().missing(&generation.plan, &mut inherited, workers)?;
+        let setup = Setup {
+            counters: MemoryCounters::new(MemoryCounters::DEFAULT_CAPACITY),
+            instance: instance().into(),
+            access_log: access::is_on(),
+            loads: Arc::new(Loads::new(workers, open_files::clients(limit, workers))),
+        };
+        let crew = Crew::start(workers, setup).map_err(|error| vec![format!("cannot start a thread: {error}")])?;
         let generation = Arc::new(generation);
-        let mut gateway = Gateway { options, program, generation, addresses: BTreeSet::new(), workers, keeper };
-        gateway.addresses.extend(bound.iter().map(|bound| bound.address));
-        gateway.hand_out(bound).await?;
+        let (sockets, keeper) = (Sockets::default(), Keeper::new(options.resolver));
+        let mut gateway = Gateway { options, program, generation: generation.clone(), sockets, crew, keeper };
+        gateway.hand_out(generation.clone(), bound).await?;
         log_problems(&problems);
-        for (name, address) in listen::addresses(&gateway.generation.plan) {
+        for (name, address) in listen::addresses(&generation.plan) {
             tracing::info!(listener = name.as_str(), address = %address, "listening");
         }
+        if let Some(warning) = open_files::too_few(&generation.plan, limit, workers) {
+            tracing::warn!("{warning}");
+        }
+        if !inherited.has_predecessor() {
+            service::ready(&status(&generation));
+        }
+        inherited.settle().iter().for_each(|problem| tracing::warn!("{problem}"));
         tracing::info!(
             program = %gateway.options.root.display(),
-            routes = gateway.generation.plan.routes.len(),
-            workers = gateway.workers.len(),
+            routes = generation.plan.routes.len(),
+            workers,
             pid = std::process::id(),
             "ready"
         );
         Ok(gateway)
     }
 
-    /// Hands the generation to the workers, with their shares of the new sockets, and waits until all serve it.
-    async fn hand_out(&mut self, bound: Vec<Bound>) -> Result<(), Failure> {
-        let kept = self.keeper.keep(self.generation.upstreams().cloned());
-        kept.map_err(|error| vec![format!("cannot start a thread: {error}")])?;
-        let (done, mut answers) = mpsc::unbounded_channel();
-        let mut shares: Vec<Vec<worker::Socket>> = self.workers.iter().map(|_| Vec::new()).collect();
-        for Bound { address, sockets, open } in bound {
-            for (share, socket) in shares.iter_mut().zip(sockets) {
-                share.push((address, socket, open.clone()));
-            }
+    /// Serves `generation` from now on, also on new sockets. Everything that may fail is done first, and then nothing
+    /// does: it is served by all workers or by none.
+    async fn hand_out(&mut self, generation: Arc<Generation>, new: Vec<Bound>) -> Result<(), Failure> {
+        self.crew.prepare(&generation, &new).await?;
+        if let Err(error) = self.keeper.keep(generation.upstreams().cloned()) {
+            self.crew.abandon();
+            return Err(vec![format!("cannot start a thread: {error}")]);
         }
-        for (worker, share) in self.workers.iter().zip(shares) {
-            // A worker that is gone is missed below.
-            let _ = worker.commands.send(Command::Serve(self.generation.clone(), share, done.clone()));
-        }
-        drop(done);
-        let (mut served, mut failures) = (0usize, Failure::new());
-        while let Some(answer) = answers.recv().await {
-            served = served.saturating_add(1);
-            failures.extend(answer.err().map(|error| format!("a worker cannot serve: {error}")));
-        }
-        if served < self.workers.len() {
-            failures.push("a worker has stopped".into());
-        }
-        if failures.is_empty() { Ok(()) } else { Err(failures) }
+        // A socket that goes is closed for good by the workers.
+        self.sockets.settle(&generation.plan, new);
+        self.generation = generation;
+        self.crew.commit().await;
+        Ok(())
     }
 
-    /// Serves until a signal says to end.
-    async fn serve(&mut self) -> Result<(), Failure> {
-        let listen = |kind| signal(kind).map_err(|error| vec![format!("cannot listen to signals: {error}")]);
-        let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-        let mut hangup = listen(SignalKind::hangup())?;
+    /// Serves until a signal says to end, or another process takes over.
+    async fn serve(&mut self, signals: &mut Signals, origin: &std::io::Result<Origin>) -> Result<(), Failure> {
         let mut watcher = match Watcher::new() {
             Ok(watcher) => Some(watcher),
             Err(error) => {
@@ -165,6 +189,8 @@ impl Gateway {
                 None
             }
         };
+        let watchdog = service::watchdog();
+        let (mut well, mut refreshed) = (Instant::now(), Instant::now());
         loop {
             if let Some(watcher) = &mut watcher {
                 watcher.watch(self.watched());
@@ -177,28 +203,86 @@ impl Gateway {
             };
             tokio::select! {
                 biased;
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = hangup.recv() => {
-                    self.reload().await;
-                    self.refresh().await;
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+                number = self.crew.ended() => if let Err(failures) = self.restart(number).await {
+                    self.drain(signals).await;
+                    return Err(failures);
+                },
+                () = after(well, watchdog) => {
+                    well = Instant::now();
+                    match self.crew.is_well(watchdog.unwrap_or(Duration::MAX)).await {
+                        true => service::well(),
+                        false => tracing::error!("a worker does not answer"),
+                    }
+                }
+                _ = signals.upgrade.recv() => match self.upgrade(signals, origin).await {
+                    Upgraded::No(why) => tracing::error!("no new process: {why}; this one serves as before"),
+                    Upgraded::Ended => break,
+                    Upgraded::By(process) => {
+                        upgrade::hand_over(process);
+                        self.drain(signals).await;
+                        return Ok(());
+                    }
+                },
+                _ = signals.hangup.recv() => {
+                    self.read_again(true, true).await;
+                    refreshed = Instant::now();
                 }
                 files = changed => {
                     let plan = &self.generation.plan;
-                    let (materials, programs): (Vec<_>, Vec<_>) =
-                        files.into_iter().partition(|file| program::is_material(plan, file));
-                    if !programs.is_empty() {
-                        self.reload().await;
-                    }
-                    if !materials.is_empty() {
-                        self.refresh().await;
-                    }
+                    let materials = files.iter().filter(|file| program::is_material(plan, file)).count();
+                    self.read_again(materials < files.len(), materials > 0).await;
                 }
-                () = every(self.period()) => self.refresh().await,
+                () = after(refreshed, period(&self.generation)) => {
+                    self.refresh().await;
+                    refreshed = Instant::now();
+                }
             }
         }
-        self.drain(terminate, interrupt).await;
+        service::stopping();
+        self.drain(signals).await;
         Ok(())
+    }
+
+    /// Reads the program, its tables and keys, or both.
+    async fn read_again(&mut self, program: bool, materials: bool) {
+        service::reloading();
+        if program {
+            self.reload().await;
+        }
+        if materials {
+            self.refresh().await;
+        }
+        service::ready(&status(&self.generation));
+    }
+
+    /// Starts the binary that is now in place of this one, with these sockets. Until it serves nothing else happens here:
+    /// two that change at once would want the same addresses.
+    async fn upgrade(&mut self, signals: &mut Signals, origin: &std::io::Result<Origin>) -> Upgraded {
+        let origin = match origin {
+            Ok(_) if self.options.root.as_os_str() == "-" => {
+                return Upgraded::No("a program from standard input cannot be read again".into());
+            }
+            Ok(origin) => origin,
+            Err(error) => return Upgraded::No(format!("where this one's binary is cannot be told: {error}")),
+        };
+        tracing::info!("starting a new process to take over");
+        let mut upgrade = match Upgrade::start(origin, &self.sockets) {
+            Ok(upgrade) => upgrade,
+            Err(why) => return Upgraded::No(why),
+        };
+        let mut serves = std::pin::pin!(upgrade.serves(self.options.upgrade));
+        loop {
+            tokio::select! {
+                biased;
+                () = signals.end() => return Upgraded::Ended,
+                outcome = &mut serves => return outcome.map_or_else(Upgraded::No, Upgraded::By),
+                number = self.crew.ended() => if let Err(failures) = self.restart(number).await {
+                    failures.iter().for_each(|failure| tracing::error!("{failure}"));
+                },
+            }
+        }
     }
 
     /// Every file whose change matters.
@@ -210,124 +294,82 @@ impl Gateway {
         own.chain(plan.watched.iter().cloned()).chain(materials)
     }
 
-    /// How often tables are read whatever happens to their files.
-    fn period(&self) -> Option<Duration> {
-        self.generation.plan.tables.iter().filter(|table| table.file.is_some()).filter_map(|table| table.every).min()
-    }
-
-    /// Reads the program again, and serves it if it is good.
-    async fn reload(&mut self) {
-        if self.options.root.as_os_str() == "-" {
-            tracing::warn!("a program from standard input cannot be read again");
-            return;
-        }
-        if let Err(failures) = self.try_reload().await {
-            for failure in failures {
-                tracing::error!("not reloaded: {failure}; what was served before is served still");
-            }
-        }
-    }
-
-    async fn try_reload(&mut self) -> Result<(), Failure> {
-        let options = &self.options;
-        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
-        if program == self.program {
-            tracing::info!("nothing to reload: the program is the same");
-            return Ok(());
-        }
-        let old = &self.generation;
-        let (generation, problems) =
-            Generation::new(Arc::new(plan), Some(old), options.workers).map_err(|error| vec![error])?;
-        let fatal: Failure =
-            problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
-        if !fatal.is_empty() {
-            return Err(fatal);
-        }
-        let new = listen::addresses(&generation.plan).filter(|(_, address)| !self.addresses.contains(address));
-        let bound = bind(new, options.workers)?;
-        log_problems(&problems);
-        let changes = Changes::between(&old.plan, &generation.plan);
-        self.addresses = listen::addresses(&generation.plan).map(|(_, address)| address).collect();
-        self.program = program;
-        self.generation = Arc::new(generation);
-        self.hand_out(bound).await?;
-        for change in changes.iter() {
-            tracing::info!("{change}");
-        }
-        tracing::info!(changes = changes.iter().count(), "reloaded");
-        Ok(())
-    }
-
-    /// Reads tables and keys again.
-    async fn refresh(&mut self) {
-        let (generation, problems) = self.generation.with_fresh_materials();
-        log_problems(&problems);
-        self.generation = Arc::new(generation);
-        match self.hand_out(Vec::new()).await {
-            Ok(()) => tracing::info!("tables and keys were read again"),
-            Err(failures) => failures.iter().for_each(|failure| tracing::error!("{failure}")),
-        }
+    /// A worker has ended by a defect: another takes its place.
+    async fn restart(&mut self, number: usize) -> Result<(), Failure> {
+        tracing::error!(worker = number, "a worker has failed, and its connections with it; it is started again");
+        let all: Vec<&Bound> = self.sockets.iter().collect();
+        self.crew.restart(number, &self.generation, &all).await
     }
 
     /// Lets requests in flight end.
-    async fn drain(&mut self, mut terminate: Signal, mut interrupt: Signal) {
+    async fn drain(&mut self, signals: &mut Signals) {
         let seconds = self.options.drain.as_secs();
         tracing::info!(seconds, "draining: no more connections, requests in flight end");
-        let (gone, mut all_gone) = mpsc::channel::<()>(1);
-        for worker in self.workers.drain(..) {
-            // Already gone is as good.
-            let _ = worker.commands.send(Command::Drain);
-            let gone = gone.clone();
-            std::thread::spawn(move || {
-                let panicked = worker.thread.join().is_err();
-                drop(gone);
-                if panicked {
-                    tracing::error!("a worker has panicked");
-                }
-            });
-        }
-        drop(gone);
+        // The workers close the sockets for good.
+        self.sockets = Sockets::default();
         tokio::select! {
-            _ = all_gone.recv() => tracing::info!("drained"),
+            () = self.crew.drain() => tracing::info!("drained"),
             () = tokio::time::sleep(self.options.drain) => tracing::warn!("not drained in time: the rest is cut off"),
-            _ = terminate.recv() => tracing::warn!("a second signal: the rest is cut off"),
-            _ = interrupt.recv() => tracing::warn!("a second signal: the rest is cut off"),
+            () = signals.end() => tracing::warn!("a second signal: the rest is cut off"),
         }
     }
 }
 
-fn bind<'p>(addresses: impl Iterator<Item = (&'p SmolStr, SocketAddr)>, workers: usize) -> Result<Vec<Bound>, Failure> {
-    let (mut bound, mut failures) = (Vec::<Bound>::new(), Failure::new());
-    for (name, address) in addresses {
-        match listen::bind(name, address, workers) {
-            Ok(one) => bound.push(one),
-            Err(error) => failures.push(error),
-        }
-    }
-    if failures.is_empty() { Ok(bound) } else { Err(failures) }
+/// How an upgrade ended.
+enum Upgraded {
+    /// The process of this number is the gateway.
+    By(u32),
+    /// Nothing happened, and why.
+    No(String),
+    /// A signal ends everything.
+    Ended,
 }
 
-fn spawn(number: usize, setup: Setup) -> io::Result<Running> {
-    let (commands, received) = mpsc::unbounded_channel();
-    let thread = std::thread::Builder::new().name(format!("gw-worker-{number}")).spawn(move || {
-        if let Err(error) = worker::run(setup, received) {
-            tracing::error!("a worker cannot run: {error}");
-        }
-    });
-    Ok(Running { commands, thread: thread? })
+/// What serves `plan`; what could not be read and is not needed.
+fn generation(
+    plan: crate::plan::Plan,
+    old: Option<&Generation>,
+    workers: usize,
+) -> Result<(Generation, Vec<Problem>), Failure> {
+    let (generation, problems) = Generation::new(Arc::new(plan), old, workers).map_err(|error| vec![error])?;
+    let fatal: Failure =
+        problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
+    if fatal.is_empty() { Ok((generation, problems)) } else { Err(fatal) }
 }
 
-fn log_problems(problems: &[crate::load::materials::Problem]) {
+/// A panic is a defect of ours. It ends one connection, seldom a worker, and is a line of the log.
+fn tell_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let why = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(place, why, "a defect of gw: please report it");
+        before(panic);
+    }));
+}
+
+fn log_problems(problems: &[Problem]) {
     for problem in problems {
         tracing::error!("{}", problem.message);
     }
 }
 
-async fn every(period: Option<Duration>) {
+/// How often tables are read whatever happens to their files.
+fn period(generation: &Generation) -> Option<Duration> {
+    generation.plan.tables.iter().filter(|table| table.file.is_some()).filter_map(|table| table.every).min()
+}
+
+/// So long after `since`; never without a period.
+async fn after(since: Instant, period: Option<Duration>) {
     match period {
-        Some(period) => tokio::time::sleep(period.max(Duration::from_secs(1))).await,
+        Some(period) => tokio::time::sleep_until((since + period.max(Duration::from_secs(1))).into()).await,
         None => pending().await,
     }
+}
+
+/// For a service manager.
+fn status(generation: &Generation) -> String {
+    format!("serving {} routes", generation.plan.routes.len())
 }
 
 /// The name of this process: the machine's and the process id.

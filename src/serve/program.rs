@@ -6,17 +6,22 @@ use crate::diagnostic::Severity;
 use crate::diagnostic::render::{Look, human};
 use crate::load::{self, Checked, DiskFiles};
 use crate::plan::Plan;
+use crate::syntax::essence::essence;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a plan was made from. Equal ones make equal plans.
-#[derive(Debug, PartialEq, Eq)]
+/// What a plan was made from.
+#[derive(Debug)]
 pub struct Program {
-    texts: Vec<(String, Arc<str>)>,
+    texts: Vec<Text>,
     inputs: Vec<(String, String)>,
     /// Files that bodies are made of: their lengths and times are enough.
     bodies: Vec<(PathBuf, Option<Stamp>)>,
 }
+
+/// A file's name and text.
+type Text = (String, Arc<str>);
 
 /// Length and time of change.
 type Stamp = (u64, Option<std::time::SystemTime>);
@@ -28,7 +33,8 @@ impl Program {
         let inputs = load::inputs::complete(inputs).map_err(|error| vec![error])?;
         let Checked { sources, diagnostics, plan } = load::check(&DiskFiles, &load::root_name(root), bytes, &inputs);
         if !diagnostics.is_empty() {
-            eprint!("{}", human(&diagnostics, &sources, look));
+            // `eprint` would panic where nobody reads.
+            let _ = io::stderr().write_all(human(&diagnostics, &sources, look).as_bytes());
         }
         let Some(plan) = plan.filter(|_| !diagnostics.iter().any(|d| d.severity == Severity::Error)) else {
             return Err(vec![format!("`{}` has errors", root.display())]);
@@ -42,6 +48,17 @@ impl Program {
         });
         let bodies = bodies.collect();
         Ok((Program { texts, inputs: given(&inputs), bodies }, plan))
+    }
+
+    /// Both make the same plan: what differs is comments and layout, if anything.
+    pub fn means_the_same(&self, other: &Program) -> bool {
+        let same = |((name, text), (other_name, other)): (&Text, &Text)| {
+            name == other_name && (text == other || essence(text) == essence(other))
+        };
+        self.inputs == other.inputs
+            && self.bodies == other.bodies
+            && self.texts.len() == other.texts.len()
+            && self.texts.iter().zip(&other.texts).all(same)
     }
 }
 

@@ -161,7 +161,7 @@ async fn respond(mut decided: Decided<'_>, world: &Live<'_>, client: &Rc<Client>
             forwarded_answer(&decided, reached.answer, world, client)
         }
     };
-    if close {
+    if (close || client.is_closing()) && ready.parts.status != StatusCode::SWITCHING_PROTOCOLS {
         ready.parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if end.record.is_some() {

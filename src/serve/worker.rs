@@ -1,13 +1,16 @@
-//! A worker: one thread, one runtime, its own sockets and pools. No request changes threads.
+//! A worker: one thread, one runtime, its own sockets and pools. No request changes threads; a connection may, before
+//! its first.
 
+use super::balance::{Full, Loads, Seat};
 use super::client::Client;
 use super::connection;
 use super::generation::{Generation, Local};
 use super::listen::Port;
+use super::open_files;
 use crate::state::memory::MemoryCounters;
 use crate::upstream::timer::Timer;
 use hyper::server::conn::http1;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::{Rc, Weak};
@@ -16,9 +19,12 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 
 /// The granularity of what clients are waited for.
 const CLIENT_TICK: Duration = Duration::from_millis(100);
+/// How long nothing is accepted after that failed.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// What the connections of a worker share.
 pub struct Worker {
@@ -34,19 +40,30 @@ pub struct Worker {
     pub access_log: bool,
     /// How hyper serves.
     pub http: http1::Builder,
+    number: usize,
+    loads: Arc<Loads>,
+    /// All workers, this one too.
+    colleagues: RefCell<Arc<[mpsc::UnboundedSender<Command>]>>,
     clients: RefCell<Vec<Weak<Client>>>,
     ports: RefCell<Vec<Listening>>,
-    /// Connections.
-    open: Cell<usize>,
-    emptied: Notify,
+    /// Ports that were closed last: a colleague may still hand over a connection of theirs.
+    closed: RefCell<Vec<Rc<Port>>>,
+    /// A connection has ended.
+    left: Notify,
 }
 
 struct Listening {
     port: Rc<Port>,
+    accepting: Vec<Accepting>,
+}
+
+struct Accepting {
     stop: Rc<Notify>,
+    task: JoinHandle<()>,
 }
 
 /// What a worker is made with.
+#[derive(Clone)]
 pub struct Setup {
     /// The limits' counters.
     pub counters: MemoryCounters,
@@ -54,28 +71,63 @@ pub struct Setup {
     pub instance: Arc<str>,
     /// Requests are logged.
     pub access_log: bool,
+    /// The connections of all workers.
+    pub loads: Arc<Loads>,
 }
 
-/// A worker's share of a new address.
+/// One of a worker's sockets, for a new address.
 pub type Socket = (SocketAddr, TcpListener, Arc<AtomicUsize>);
+
+/// Where a worker says how it went.
+pub type Answer = mpsc::UnboundedSender<io::Result<()>>;
 
 /// What a worker is told.
 pub enum Command {
-    /// Serve this from now on; these sockets are new.
-    Serve(Arc<Generation>, Vec<Socket>, mpsc::UnboundedSender<io::Result<()>>),
+    /// Make ready to serve this; these sockets are new.
+    Prepare(Arc<Generation>, Vec<Socket>, Answer),
+    /// Serve what was prepared.
+    Commit(Answer),
+    /// All workers have: no connection of a closed port is on its way.
+    Settle,
+    /// Forget what was prepared.
+    Abandon,
+    /// These are all workers.
+    Colleagues(Arc<[mpsc::UnboundedSender<Command>]>),
+    /// Serve a connection that another worker has accepted.
+    Adopt(Accepted),
+    /// Say that all is well.
+    Report(Answer),
     /// Take no more connections, and end when all are gone.
     Drain,
+    /// Panic.
+    #[cfg(test)]
+    Panic,
 }
 
-/// Runs a worker in this thread until it has drained.
-pub fn run(setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
+/// A connection that nobody serves yet.
+pub struct Accepted {
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    /// The address of the listener, as the program says.
+    address: SocketAddr,
+    seat: Seat,
+}
+
+/// What will be served once all workers can.
+struct Prepared {
+    local: Rc<Local>,
+    sockets: Vec<(SocketAddr, tokio::net::TcpListener, Arc<AtomicUsize>)>,
+}
+
+/// Runs worker `number` in this thread until it has drained.
+pub fn run(number: usize, setup: Setup, commands: mpsc::UnboundedReceiver<Command>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .event_interval(61)
         .build_local(tokio::runtime::LocalOptions::default())?;
     seed();
-    runtime.block_on(work(setup, commands));
+    runtime.block_on(work(number, setup, commands));
     Ok(())
 }
 
@@ -87,7 +139,7 @@ fn seed() {
     }
 }
 
-async fn work(setup: Setup, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver<Command>) {
     let mut http = http1::Builder::new();
     // Our own guard and deadlines stand before hyper's.
     http.half_close(false).header_read_timeout(None);
@@ -98,27 +150,53 @@ async fn work(setup: Setup, mut commands: mpsc::UnboundedReceiver<Command>) {
         instance: setup.instance,
         access_log: setup.access_log,
         http,
+        number,
+        loads: setup.loads,
+        colleagues: RefCell::new(Arc::new([])),
         clients: RefCell::default(),
         ports: RefCell::default(),
-        open: Cell::new(0),
-        emptied: Notify::new(),
+        closed: RefCell::default(),
+        left: Notify::new(),
     });
-    let mut current: Option<Rc<Local>> = None;
-    while let Some(command) = commands.recv().await {
+    let (mut current, mut prepared) = (None::<Rc<Local>>, None::<Prepared>);
+    let mut draining = false;
+    while !(draining && worker.loads.close(number)) {
+        let command = tokio::select! {
+            biased;
+            command = commands.recv() => command,
+            () = worker.left.notified(), if draining => continue,
+        };
         match command {
-            Command::Serve(generation, sockets, done) => {
-                let local = Rc::new(Local::new(generation, current.as_deref(), &worker.timer));
-                current = Some(local.clone());
-                let outcome = worker.serve(&local, sockets);
-                // Who asked may be gone on the way to the end.
-                let _ = done.send(outcome);
+            Some(Command::Prepare(generation, sockets, answer)) => {
+                let outcome = worker.prepare(generation, sockets, current.as_deref());
+                // Who asked may be gone on the way to the end, here and below.
+                let _ = answer.send(outcome.map(|made| prepared = Some(made)));
             }
-            Command::Drain => break,
+            Some(Command::Commit(answer)) => {
+                if let Some(Prepared { local, sockets }) = prepared.take() {
+                    current = Some(local.clone());
+                    worker.serve(&local, sockets).await;
+                }
+                let _ = answer.send(Ok(()));
+            }
+            Some(Command::Settle) => worker.closed.borrow_mut().clear(),
+            Some(Command::Abandon) => prepared = None,
+            Some(Command::Colleagues(all)) => {
+                worker.colleagues.replace(all);
+            }
+            Some(Command::Adopt(accepted)) => worker.adopt(accepted),
+            Some(Command::Report(answer)) => {
+                let _ = answer.send(Ok(()));
+            }
+            Some(Command::Drain) => {
+                draining = true;
+                prepared = None;
+                worker.stop(|_| true).await;
+            }
+            #[cfg(test)]
+            Some(Command::Panic) => panic!("as the test asked"),
+            None => return,
         }
-    }
-    worker.stop(|_| true);
-    while worker.open.get() > 0 {
-        worker.emptied.notified().await;
     }
 }
 
@@ -130,13 +208,33 @@ impl Worker {
             clients.retain(|client| client.strong_count() > 0);
         }
         clients.push(Rc::downgrade(client));
+        if client.port.is_closed() {
+            client.close();
+        }
+    }
+
+    /// Everything that may fail.
+    fn prepare(
+        &self,
+        generation: Arc<Generation>,
+        sockets: Vec<Socket>,
+        current: Option<&Local>,
+    ) -> io::Result<Prepared> {
+        let local = Rc::new(Local::new(generation, current, &self.timer));
+        let sockets = sockets
+            .into_iter()
+            .map(|(address, socket, open)| Ok((address, tokio::net::TcpListener::from_std(socket)?, open)));
+        Ok(Prepared { local, sockets: sockets.collect::<io::Result<_>>()? })
     }
 
     /// Listens where `local` says, and no longer where it does not.
-    fn serve(self: &Rc<Self>, local: &Rc<Local>, sockets: Vec<Socket>) -> io::Result<()> {
+    async fn serve(
+        self: &Rc<Self>,
+        local: &Rc<Local>,
+        sockets: Vec<(SocketAddr, tokio::net::TcpListener, Arc<AtomicUsize>)>,
+    ) {
         let listeners = &local.plan().listeners;
         let place = |address: SocketAddr| listeners.iter().position(|listener| listener.address == address);
-        self.stop(|port| place(port.address).is_none());
         for listening in &*self.ports.borrow() {
             if let Some(at) = place(listening.port.address) {
                 listening.port.renew(local.clone(), at);
@@ -144,37 +242,75 @@ impl Worker {
         }
         for (address, socket, open) in sockets {
             let Some(at) = place(address) else { continue };
-            let socket = tokio::net::TcpListener::from_std(socket)?;
-            let port = Rc::new(Port::new((address, open), local.clone(), at));
-            let stop = Rc::new(Notify::new());
-            tokio::task::spawn_local(accept(self.clone(), port.clone(), socket, stop.clone()));
-            self.ports.borrow_mut().push(Listening { port, stop });
+            let mut ports = self.ports.borrow_mut();
+            let known = ports.iter().position(|listening| listening.port.address == address);
+            let known = known.unwrap_or_else(|| {
+                let port = Rc::new(Port::new((address, open), local.clone(), at));
+                ports.push(Listening { port, accepting: Vec::new() });
+                ports.len().saturating_sub(1)
+            });
+            if let Some(listening) = ports.get_mut(known) {
+                let stop = Rc::new(Notify::new());
+                let accepting = accept(self.clone(), listening.port.clone(), socket, stop.clone());
+                listening.accepting.push(Accepting { stop, task: tokio::task::spawn_local(accepting) });
+            }
         }
-        Ok(())
+        self.stop(|port| place(port.address).is_none()).await;
     }
 
-    /// Closes ports, and their connections once they are idle.
-    fn stop(&self, gone: impl Fn(&Port) -> bool) {
-        self.ports.borrow_mut().retain(|listening| {
-            let stays = !gone(&listening.port);
-            if !stays {
-                listening.stop.notify_one();
+    /// Closes ports, and their connections once they are idle. When this ends, their sockets are closed.
+    async fn stop(&self, gone: impl Fn(&Port) -> bool) {
+        let stopped: Vec<_> = self.ports.borrow_mut().extract_if(.., |listening| gone(&listening.port)).collect();
+        for Listening { port, accepting } in &stopped {
+            port.close();
+            accepting.iter().for_each(|accepting| accepting.stop.notify_one());
+        }
+        for Listening { port, accepting } in stopped {
+            self.closed.borrow_mut().push(port);
+            for accepting in accepting {
+                // A panic has been reported.
+                let _ = accepting.task.await;
             }
-            stays
-        });
+        }
         let clients: Vec<_> = self.clients.borrow().iter().filter_map(Weak::upgrade).collect();
         clients.iter().filter(|client| gone(&client.port)).for_each(|client| client.close());
     }
 
-    fn spawn(self: &Rc<Self>, port: &Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
-        let Some(counted) = Counted::new(self, port) else {
-            // Best effort: the client may be gone.
-            let _ =
-                tcp.try_write(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-            tracing::warn!(listener = %port.name(), client = %peer.ip(), "connection refused: `max connections` are open");
-            return;
+    /// Serves a connection, or has a colleague serve it.
+    fn accepted(self: &Rc<Self>, port: &Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
+        let seat = match Seat::find(&self.loads, self.number, &port.open, port.max()) {
+            Ok(seat) if seat.worker == self.number => return self.spawn(port, tcp, peer, seat),
+            Ok(seat) => seat,
+            Err(full) => return refuse(port, &tcp, peer, full),
         };
+        let Ok(tcp) = tcp.into_std() else { return };
+        let address = port.address;
+        let colleague = self.colleagues.borrow().get(seat.worker).cloned();
+        let back = match colleague {
+            Some(colleague) => match colleague.send(Command::Adopt(Accepted { tcp, peer, address, seat })) {
+                Err(mpsc::error::SendError(Command::Adopt(back))) => back,
+                _ => return,
+            },
+            None => Accepted { tcp, peer, address, seat },
+        };
+        let seat = back.seat.with(self.number);
+        self.adopt(Accepted { seat, ..back });
+    }
+
+    /// Serves a connection that a colleague has accepted.
+    fn adopt(self: &Rc<Self>, Accepted { tcp, peer, address, seat }: Accepted) {
+        let fits = |port: &&Rc<Port>| port.address == address;
+        let open = self.ports.borrow().iter().map(|listening| &listening.port).find(fits).cloned();
+        let port = open.or_else(|| self.closed.borrow().iter().find(fits).cloned());
+        // What cannot be registered has failed before: the client is gone, or there is no memory.
+        if let (Some(port), Ok(tcp)) = (port, TcpStream::from_std(tcp)) {
+            self.spawn(&port, tcp, peer, seat);
+        }
+    }
+
+    fn spawn(self: &Rc<Self>, port: &Rc<Port>, tcp: TcpStream, peer: SocketAddr, seat: Seat) {
         let (worker, port) = (self.clone(), port.clone());
+        let counted = Counted { _seat: seat, worker: self.clone() };
         tokio::task::spawn_local(async move {
             let _counted = counted;
             connection::serve(worker, port, tcp, peer).await;
@@ -182,27 +318,27 @@ impl Worker {
     }
 }
 
-/// A connection counts until this is dropped, also by a panic.
-struct Counted(Rc<Worker>, Rc<Port>);
-
-impl Counted {
-    fn new(worker: &Rc<Worker>, port: &Rc<Port>) -> Option<Counted> {
-        if !port.enter() {
-            return None;
+fn refuse(port: &Port, tcp: &TcpStream, peer: SocketAddr, full: Full) {
+    // Best effort: the client may be gone.
+    let _ = tcp.try_write(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    match full {
+        Full::Listener => {
+            tracing::warn!(listener = %port.name(), client = %peer.ip(), "connection refused: `max connections` are open");
         }
-        worker.open.set(worker.open.get().saturating_add(1));
-        Some(Counted(worker.clone(), port.clone()))
+        Full::Process => open_files::complain(&port.name()),
     }
+}
+
+/// A connection of this worker, until this is dropped, also by a panic.
+struct Counted {
+    _seat: Seat,
+    worker: Rc<Worker>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.1.leave();
-        let open = self.0.open.get().saturating_sub(1);
-        self.0.open.set(open);
-        if open == 0 {
-            self.0.emptied.notify_one();
-        }
+        // Heard once the seat is gone, too: nobody else runs in this thread.
+        self.worker.left.notify_one();
     }
 }
 
@@ -212,12 +348,11 @@ async fn accept(worker: Rc<Worker>, port: Rc<Port>, socket: tokio::net::TcpListe
             biased;
             () = stop.notified() => break,
             accepted = socket.accept() => match accepted {
-                Ok((tcp, peer)) => worker.spawn(&port, tcp, peer),
+                Ok((tcp, peer)) => worker.accepted(&port, tcp, peer),
+                Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    if !is_of_one_connection(&error) {
-                        tracing::warn!(listener = %port.name(), %error, "cannot accept connections");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
+                    open_files::cannot_accept(&port.name(), &error);
+                    tokio::time::sleep(BREATH).await;
                 }
             }
         }
@@ -227,13 +362,10 @@ async fn accept(worker: Rc<Worker>, port: Rc<Port>, socket: tokio::net::TcpListe
         while let Ok((tcp, peer)) = socket.accept() {
             let tcp = tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp));
             if let Ok(tcp) = tcp {
-                worker.spawn(&port, tcp, peer);
+                worker.accepted(&port, tcp, peer);
             }
         }
     }
-    // They have their first request answered, and no other.
-    let clients: Vec<_> = worker.clients.borrow().iter().filter_map(Weak::upgrade).collect();
-    clients.iter().filter(|client| Rc::ptr_eq(&client.port, &port)).for_each(|client| client.close());
 }
 
 /// The connection was gone before it was accepted: nothing is wrong with the socket that listens.

@@ -6,6 +6,7 @@
 
 mod build;
 mod errors;
+pub mod essence;
 pub mod format;
 mod repair;
 pub mod tree;

@@ -1,8 +1,8 @@
 //! Changing what is served, and ending.
 
 use super::support::*;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::io::{Read, Write};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 fn program(answer: usize) -> String {
@@ -12,24 +12,10 @@ fn program(answer: usize) -> String {
 #[test]
 fn no_request_fails_while_the_program_changes() {
     let gateway = Gateway::serve(&program(0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::new(AtomicUsize::new(0));
-    let clients: Vec<_> = (0..3)
-        .map(|_| {
-            let (stop, asked, address) = (stop.clone(), asked.clone(), gateway.address);
-            std::thread::spawn(move || {
-                let mut client = Client::connect(address);
-                while !stop.load(SeqCst) {
-                    client.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
-                    assert_eq!(client.answer().status, 200);
-                    asked.fetch_add(1, SeqCst);
-                }
-            })
-        })
-        .collect();
+    let load = Load::on(gateway.address, "/n", 2);
     for n in 1..=20 {
         gateway.replace("gateway.gw", &program(n));
-        std::thread::sleep(Duration::from_millis(30));
+        load.await_requests(20);
     }
     let mut last = String::new();
     for _ in 0..500 {
@@ -40,9 +26,8 @@ fn no_request_fails_while_the_program_changes() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(last, "20");
-    stop.store(true, SeqCst);
-    clients.into_iter().for_each(|client| client.join().unwrap());
-    assert!(asked.load(SeqCst) > 20);
+    let tally = load.stop();
+    assert!(tally.failed.is_empty() && tally.again == 0 && tally.answered >= 400, "{tally:?}");
     gateway.await_log("route `counter` changed (gateway.gw:2)");
 }
 
@@ -57,7 +42,111 @@ fn a_program_with_mistakes_changes_nothing() {
     gateway.await_log("\"message\":\"reloaded\"");
     assert_eq!(gateway.get("/n").text(), "2");
     gateway.signal("-HUP");
-    gateway.await_log("nothing to reload");
+    gateway.await_log("nothing changed");
+}
+
+#[test]
+fn a_comment_changes_nothing() {
+    let gateway = Gateway::serve(&program(1));
+    gateway.replace("gateway.gw", &format!("# a comment\n\n{}", program(1).replace(" -> ", "\n    -> ")));
+    gateway.await_log("nothing changed: the program means the same");
+    // And neither does the way back, while what counts does.
+    gateway.replace("gateway.gw", &program(1));
+    gateway.await_log_times("nothing changed", 2);
+    gateway.replace("gateway.gw", &program(2));
+    gateway.await_log("\"message\":\"reloaded\"");
+    assert_eq!(gateway.get("/n").text(), "2");
+}
+
+#[test]
+fn what_fails_late_leaves_everything_as_it_was() {
+    let gateway = Gateway::serve(&program(1));
+    let (taken, free) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), free_port());
+    let more = format!("listen a http {free}\nlisten b http {}\n", taken.local_addr().unwrap());
+    gateway.replace("gateway.gw", &format!("{more}{}", program(2)));
+    gateway.await_log("not reloaded: cannot listen on");
+    assert_eq!(gateway.get("/n").text(), "1");
+    assert!(std::net::TcpStream::connect(free).is_err(), "the listener that could be bound is closed again");
+    gateway.replace("gateway.gw", "listen http LISTEN\ntable t: [string] from file \"gone.txt\"\nroute GET /n when header.x in t -> respond 204\n");
+    gateway.await_log("gone.txt");
+    assert_eq!(gateway.get("/n").text(), "1");
+    // The failures are forgotten, too: once the port is free the same program is served.
+    drop(taken);
+    gateway.replace("gateway.gw", &format!("{more}{}", program(2)));
+    gateway.await_log("\"message\":\"reloaded\"");
+    assert_eq!((gateway.get("/n").text(), Client::connect(free).stream.peer_addr().unwrap()), ("2".into(), free));
+}
+
+#[test]
+fn a_listener_moves() {
+    let mut gateway = Gateway::serve("listen public http LISTEN\nroute GET /n -> respond 200 text \"1\"\n");
+    let mut before = gateway.connect();
+    before.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(before.answer().text(), "1");
+    let (from, to) = (gateway.address, free_port());
+    gateway.address = to;
+    gateway.replace("gateway.gw", "listen public http LISTEN\nroute GET /n -> respond 200 text \"1\"\n");
+    gateway.await_log(&format!("listener `public` changed from {from} to {to}"));
+    gateway.await_log("\"message\":\"reloaded\"");
+    before.assert_closed();
+    assert!(std::net::TcpStream::connect(from).is_err());
+    assert_eq!(gateway.get("/n").text(), "1");
+    // Every address of the same port, and back.
+    let wide = format!("0.0.0.0:{}", to.port());
+    for (times, address) in [(2, wide), (3, to.to_string())] {
+        gateway
+            .replace("gateway.gw", &format!("listen public http {address}\nroute GET /n -> respond 200 text \"1\"\n"));
+        gateway.await_log_times("\"message\":\"reloaded\"", times);
+        assert_eq!(gateway.get("/n").text(), "1");
+    }
+}
+
+#[test]
+fn what_is_kept_is_said() {
+    let server = Server::text("hello");
+    let program = |extra: &str| {
+        format!(
+            "listen public http LISTEN\n{extra}upstream users {}\nroute a GET /a -> users {{ limit 9/s }}\n",
+            server.url()
+        )
+    };
+    let gateway = Gateway::serve(&program(""));
+    // What comes first moves everything after it, and changes nothing else.
+    gateway
+        .replace("gateway.gw", &program("upstream other http://127.0.0.1:1\nroute b GET /b -> other { limit 1/s }\n"));
+    let log = gateway.await_log("\"message\":\"reloaded\"");
+    assert!(log.contains("upstream `other` added") && log.contains("route `b` added"), "{log}");
+    assert!(!log.contains("route `a` changed"), "{log}");
+    let kept = r#""changes":2,"kept_listeners":"public","kept_upstreams":"users","kept_limits":1"#;
+    assert!(log.contains(kept), "{log}");
+}
+
+#[test]
+fn a_tunnel_outlives_reloads() {
+    let server = Server::raw(|mut stream, mut reader| {
+        read_head(&mut reader);
+        stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n").unwrap();
+        std::io::copy(&mut reader, &mut stream).ok();
+    });
+    let program = |n: usize| {
+        format!(
+            "listen http LISTEN\nupstream u {}\nroute GET /t -> u\n{}",
+            server.url(),
+            &program(n).replace("listen http LISTEN\n", "")
+        )
+    };
+    let gateway = Gateway::serve(&program(0));
+    let mut client = gateway.connect();
+    client.send(b"GET /t HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n");
+    assert!(read_head(&mut client.reader).unwrap().starts_with("HTTP/1.1 101"));
+    for n in 1..4 {
+        gateway.replace("gateway.gw", &program(n));
+        gateway.await_log_times("\"message\":\"reloaded\"", n);
+        client.send(b"ping");
+        let mut echo = [0; 4];
+        client.reader.read_exact(&mut echo).unwrap();
+        assert_eq!(&echo, b"ping");
+    }
 }
 
 #[test]

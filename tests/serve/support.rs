@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -38,20 +38,20 @@ impl Gateway {
     /// The same, with further arguments of `gw serve`.
     pub fn with_args(program: &str, files: &[(&str, &str)], args: &[&str]) -> Gateway {
         let dir = tempfile::tempdir().unwrap();
-        let address = free_port();
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
+        Gateway::start(program, dir, Command::new(env!("CARGO_BIN_EXE_gw")), args)
+    }
+
+    /// The same in a folder of files, by a command that lacks only its arguments.
+    pub fn start(program: &str, dir: tempfile::TempDir, mut command: Command, args: &[&str]) -> Gateway {
+        let address = free_port();
         let file = dir.path().join("gateway.gw");
         std::fs::write(&file, program.replace("LISTEN", &address.to_string())).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_gw"))
-            .args(["serve", "gateway.gw", "--workers", "2", "--log-format", "json"])
-            .args(args)
-            .current_dir(dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(["serve", "gateway.gw", "--workers", "2", "--log-format", "json"]).args(args);
+        let child = command.current_dir(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         for pipe in [Box::new(out) as Box<dyn Read + Send>, Box::new(err)] {
@@ -67,6 +67,14 @@ impl Gateway {
         let gateway = Gateway { address, dir, child, log };
         gateway.await_log("\"message\":\"ready\"");
         gateway
+    }
+
+    /// The processes that have served, in order.
+    pub fn processes(&self) -> Vec<u32> {
+        let log = self.log();
+        let ready = log.lines().filter(|line| line.contains("\"message\":\"ready\""));
+        let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok()?["pid"].as_u64()?.try_into().ok();
+        ready.filter_map(id).collect()
     }
 
     pub fn log(&self) -> String {
@@ -130,7 +138,95 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for successor in self.processes().into_iter().filter(|id| *id != self.child.id()) {
+            let _ = Command::new("kill").args(["-KILL", &successor.to_string()]).stderr(Stdio::null()).status();
+        }
     }
+}
+
+/// Clients that ask without a pause, until they are told to stop.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<std::thread::JoinHandle<Tally>>,
+    pub asked: Arc<AtomicUsize>,
+}
+
+/// What became of requests.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub answered: usize,
+    /// The connection had served before and was closed before a byte of the answer: as HTTP allows at any time, so the
+    /// request went again on a new connection (RFC 9112, 9.3.1).
+    pub again: usize,
+    pub failed: Vec<String>,
+}
+
+impl Load {
+    /// `clients` keep their connections, and as many make a new one for each request.
+    pub fn on(address: SocketAddr, path: &str, clients: usize) -> Load {
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let clients = (0..clients * 2).map(|number| {
+            let (stop, asked, path) = (stop.clone(), asked.clone(), path.to_owned());
+            std::thread::spawn(move || ask_on(address, &path, number % 2 == 0, &stop, &asked))
+        });
+        Load { clients: clients.collect(), stop, asked }
+    }
+
+    /// Waits until so many more requests were answered.
+    #[track_caller]
+    pub fn await_requests(&self, more: usize) {
+        let (began, wanted) = (Instant::now(), self.asked.load(SeqCst) + more);
+        while self.asked.load(SeqCst) < wanted {
+            assert!(began.elapsed() < PATIENCE, "no {more} more requests were answered");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// No more requests: what became of all.
+    pub fn stop(self) -> Tally {
+        self.stop.store(true, SeqCst);
+        let mut all = Tally::default();
+        for client in self.clients {
+            let tally = client.join().unwrap();
+            all.answered += tally.answered;
+            all.again += tally.again;
+            all.failed.extend(tally.failed);
+        }
+        all
+    }
+}
+
+fn ask_on(address: SocketAddr, path: &str, keep: bool, stop: &AtomicBool, asked: &AtomicUsize) -> Tally {
+    let mut tally = Tally::default();
+    let mut kept: Option<Client> = None;
+    while !stop.load(SeqCst) {
+        let fresh = kept.is_none();
+        let mut client = match kept.take().map_or_else(|| Client::try_connect(address), Ok) {
+            Ok(client) => client,
+            // Nobody listens: not a request that failed.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            }
+            Err(error) => {
+                tally.failed.push(error.to_string());
+                continue;
+            }
+        };
+        let close = if keep { "" } else { "connection: close\r\n" };
+        let sent = write!(client.stream, "GET {path} HTTP/1.1\r\nhost: test\r\n{close}\r\n");
+        match sent.ok().and_then(|()| client.try_answer(false)) {
+            Some(answer) if answer.status == 200 => {
+                tally.answered += 1;
+                asked.fetch_add(1, SeqCst);
+                kept = Some(client).filter(|_| answer.header("connection") != Some("close"));
+            }
+            Some(answer) => tally.failed.push(format!("{}: {}", answer.head, answer.text())),
+            None if !fresh => tally.again += 1,
+            None => tally.failed.push("a new connection was closed without an answer".into()),
+        }
+    }
+    tally
 }
 
 /// A connection that speaks HTTP byte by byte.
@@ -171,10 +267,14 @@ pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Client { reader: BufReader::new(stream.try_clone().unwrap()), stream }
+        Client::try_connect(address).unwrap()
+    }
+
+    pub fn try_connect(address: SocketAddr) -> std::io::Result<Client> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_nodelay(true)?;
+        Ok(Client { reader: BufReader::new(stream.try_clone()?), stream })
     }
 
     pub fn send(&mut self, bytes: &[u8]) {

@@ -1,0 +1,60 @@
+//! Changing what is served.
+
+use super::changes::{Changes, Kept};
+use super::inherit::Inherited;
+use super::program::Program;
+use super::{Failure, Gateway, generation, log_problems};
+use std::sync::Arc;
+
+impl Gateway {
+    /// Reads the program again, and serves it if it is good.
+    pub(super) async fn reload(&mut self) {
+        if self.options.root.as_os_str() == "-" {
+            tracing::warn!("a program from standard input cannot be read again");
+            return;
+        }
+        if let Err(failures) = self.try_reload().await {
+            for failure in failures {
+                tracing::error!("not reloaded: {failure}; what was served before is served still");
+            }
+        }
+    }
+
+    async fn try_reload(&mut self) -> Result<(), Failure> {
+        let options = &self.options;
+        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
+        if program.means_the_same(&self.program) {
+            self.program = program;
+            tracing::info!("nothing changed: the program means the same");
+            return Ok(());
+        }
+        let old = self.generation.clone();
+        let (generation, problems) = generation(plan, Some(&old), options.workers)?;
+        let generation = Arc::new(generation);
+        let bound = self.sockets.missing(&generation.plan, &mut Inherited::default(), options.workers)?;
+        self.hand_out(generation.clone(), bound).await?;
+        self.program = program;
+        log_problems(&problems);
+        let changes = Changes::between(&old.plan, &generation.plan);
+        changes.iter().for_each(|change| tracing::info!("{change}"));
+        let kept = Kept::between(&old, &generation);
+        tracing::info!(
+            changes = changes.iter().count(),
+            kept_listeners = kept.listeners,
+            kept_upstreams = kept.upstreams,
+            kept_limits = kept.limits,
+            "reloaded"
+        );
+        Ok(())
+    }
+
+    /// Reads tables and keys again.
+    pub(super) async fn refresh(&mut self) {
+        let (generation, problems) = self.generation.with_fresh_materials();
+        log_problems(&problems);
+        match self.hand_out(Arc::new(generation), Vec::new()).await {
+            Ok(()) => tracing::info!("tables and keys were read again"),
+            Err(failures) => failures.iter().for_each(|failure| tracing::error!("{failure}")),
+        }
+    }
+}
