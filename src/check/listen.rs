@@ -2,9 +2,10 @@
 
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::model::ast::{HttpVersion, Spanned};
 use crate::model::types::Type;
 use crate::model::value::Value;
-use crate::plan::{Listener, Trust, defaults};
+use crate::plan::{Listener, Protocols, Trust, defaults};
 use ipnet::IpNet;
 use smol_str::{SmolStr, format_smolstr};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -47,6 +48,7 @@ impl Compiler<'_> {
                 }
                 usize::try_from(n).ok()
             });
+            let protocols = self.protocols(&l.protocols);
             let listener = Listener {
                 name: l.name.as_ref().map_or_else(|| format_smolstr!("{address}"), |n| n.text.clone()),
                 address,
@@ -57,6 +59,7 @@ impl Compiler<'_> {
                     .as_ref()
                     .and_then(|e| self.count(e, 1, "`max connections`"))
                     .map(|n| n as usize),
+                protocols,
                 header_max: header_max.unwrap_or(defaults::HEADER_MAX),
                 timeout_header: l
                     .timeout_header
@@ -76,6 +79,19 @@ impl Compiler<'_> {
             let proxies = t.proxies.iter().filter_map(|e| self.network(e)).collect();
             self.plan.trust = Some(Trust { proxies, using: t.using.value, origin: self.origin(t.span) });
         }
+    }
+
+    /// What a listener speaks: what it says, or HTTP/1.1.
+    fn protocols(&mut self, said: &[Spanned<HttpVersion>]) -> Protocols {
+        if let Some(h2) = said.iter().find(|p| p.value == HttpVersion::H2) {
+            self.d.push(
+                Diagnostic::new(Code::E0630, h2.span, "`h2` on a listener without TLS")
+                    .label("`h2` is agreed upon in TLS")
+                    .help("HTTP/2 without TLS is called `h2c`"),
+            );
+        }
+        let has = |version| said.iter().any(|p| p.value == version);
+        Protocols { h1: said.is_empty() || has(HttpVersion::H1), h2: has(HttpVersion::H2c) }
     }
 
     /// A network, or one address as a network.

@@ -160,6 +160,7 @@ codes! {
     E0611 Error "a cors block that browsers would not honour"
     E0612 Error "a file that cannot be read"
     E0613 Error "a body where none is sent"
+    E0630 Error "a version of HTTP that the listener cannot speak"
     E0640 Error "a name that cannot be looked up"
     // E07: upstreams, timeouts, retries (check/)
     E0701 Error "an echo with servers"

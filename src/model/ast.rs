@@ -119,6 +119,8 @@ pub struct Listener {
     pub max_connections: Option<Expr>,
     /// `header max SIZE`.
     pub header_max: Option<Expr>,
+    /// `protocols h1, h2, h2c`; empty: what its scheme has by default.
+    pub protocols: Vec<Spanned<HttpVersion>>,
     /// `timeout header D`.
     pub timeout_header: Option<Expr>,
     /// `timeout idle D`.
@@ -127,6 +129,17 @@ pub struct Listener {
     pub docs: Docs,
     /// The declaration's first line.
     pub span: Span,
+}
+
+/// A version of HTTP that a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// HTTP/1.1 and 1.0.
+    H1,
+    /// HTTP/2 over TLS.
+    H2,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
 }
 
 /// `trust proxies CIDR, … using FIELD`.

@@ -100,6 +100,8 @@ pub struct Listener {
     pub router: usize,
     /// Most connections at once.
     pub max_connections: Option<usize>,
+    /// Which versions of HTTP it speaks.
+    pub protocols: Protocols,
     /// Most bytes of a request head.
     pub header_max: usize,
     /// From the first byte of a request (or the accept) to the end of its head.
@@ -108,6 +110,15 @@ pub struct Listener {
     pub timeout_idle: Duration,
     /// Where it is declared.
     pub origin: Origin,
+}
+
+/// The versions of HTTP that a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Protocols {
+    /// HTTP/1.1.
+    pub h1: bool,
+    /// HTTP/2: chosen by ALPN where there is TLS, by its preface where there is none.
+    pub h2: bool,
 }
 
 /// `trust proxies`.

@@ -5,14 +5,17 @@ use super::exchange::Streaming;
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
 use crate::policy::limit::Hold;
+use crate::upstream::timer::Deadline;
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -29,6 +32,39 @@ pub struct RequestBody {
 enum Source {
     Whole(Option<Bytes>),
     Client(Incoming),
+    Stream(Stream),
+}
+
+/// The body of a request on a stream of an HTTP/2 connection.
+struct Stream {
+    recv: RecvStream,
+    length: Option<u64>,
+    /// All data has come.
+    ended: bool,
+    /// Made when something is waited for: a connection has one deadline, its streams wait each for their own.
+    deadline: Option<Deadline>,
+    /// Set when the body is wanted, if the client waits for that.
+    wanted: Option<Rc<Cell<bool>>>,
+}
+
+impl Stream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        if let Some(wanted) = self.wanted.take() {
+            wanted.set(true);
+        }
+        if !self.ended {
+            match ready!(self.recv.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Whoever takes this asks for more when it has gone on.
+                    self.recv.flow_control().release_capacity(data.len())?;
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => self.ended = true,
+            }
+        }
+        self.recv.poll_trailers(cx).map(|trailers| trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+    }
 }
 
 /// The client did not send its body as it should.
@@ -52,6 +88,18 @@ impl RequestBody {
     pub fn streaming(incoming: Incoming, client: Rc<Client>) -> RequestBody {
         let idle = client.port.patience().idle;
         RequestBody { source: Source::Client(incoming), client, idle, left: u64::MAX }
+    }
+
+    /// What the client sends on a stream. `wanted` is set when the body is asked for.
+    pub fn stream(
+        recv: RecvStream,
+        length: Option<u64>,
+        wanted: Option<Rc<Cell<bool>>>,
+        client: Rc<Client>,
+    ) -> RequestBody {
+        let idle = client.port.patience().idle;
+        let source = Source::Stream(Stream { recv, length, ended: false, deadline: None, wanted });
+        RequestBody { source, client, idle, left: u64::MAX }
     }
 
     /// A body that is there.
@@ -90,24 +138,41 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFailure>>> {
         let this = self.get_mut();
-        let incoming = match &mut this.source {
+        let late = || Poll::Ready(Some(Err(ClientFailure(BodyFailure::Timeout))));
+        let frame = match &mut this.source {
             Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Source::Client(incoming) => incoming,
-        };
-        let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-            if this.client.waits() == Waits::Nothing {
-                this.client.wait(Waits::Body, this.idle);
-            } else if this.client.waits() == Waits::Body && this.client.is_late(cx) {
+            Source::Client(incoming) => {
+                let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
+                    if this.client.waits() == Waits::Nothing {
+                        this.client.wait(Waits::Body, this.idle);
+                    } else if this.client.waits() == Waits::Body && this.client.is_late(cx) {
+                        this.client.came(Waits::Body);
+                        return late();
+                    }
+                    // The connection's task looks at its deadline, too.
+                    return Poll::Pending;
+                };
                 this.client.came(Waits::Body);
-                return Poll::Ready(Some(Err(ClientFailure(BodyFailure::Timeout))));
+                frame.map(|frame| frame.map_err(drop))
             }
-            // The connection's task looks at its deadline, too.
-            return Poll::Pending;
+            Source::Stream(stream) => {
+                let Poll::Ready(frame) = stream.poll_frame(cx) else {
+                    let (deadline, idle) = (&mut stream.deadline, this.idle);
+                    let deadline = deadline.get_or_insert_with(|| this.client.worker.patience.deadline());
+                    if !deadline.is_armed() {
+                        deadline.arm(idle);
+                    }
+                    return if deadline.poll_expired(cx) { late() } else { Poll::Pending };
+                };
+                if let Some(deadline) = &stream.deadline {
+                    deadline.disarm();
+                }
+                frame.map(|frame| frame.map_err(drop))
+            }
         };
-        this.client.came(Waits::Body);
         Poll::Ready(match frame {
             None => None,
-            Some(Err(_)) => Some(Err(ClientFailure(BodyFailure::Broken))),
+            Some(Err(())) => Some(Err(ClientFailure(BodyFailure::Broken))),
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match this.left.checked_sub(length) {
@@ -125,6 +190,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Stream(stream) => stream.recv.is_end_stream(),
         }
     }
 
@@ -132,6 +198,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Client(incoming) => incoming.size_hint(),
+            Source::Stream(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -151,6 +218,11 @@ impl ResponseBody {
     /// A body that is there.
     pub fn whole(bytes: Bytes, end: End) -> ResponseBody {
         ResponseBody { kind: Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), end }
+    }
+
+    /// The client did not take it to its end.
+    pub fn broke_off(&mut self, why: &dyn fmt::Display) {
+        self.end.broke_off(why);
     }
 
     /// What the upstream sends, as it comes.
@@ -224,7 +296,8 @@ impl End {
         End { client, holds: Vec::new(), permit: None, record: None }
     }
 
-    fn broke_off(&mut self, why: &dyn fmt::Display) {
+    /// The answer ends before its end.
+    pub fn broke_off(&mut self, why: &dyn fmt::Display) {
         if let Some(record) = &mut self.record {
             record.broke_off(why);
         }

@@ -7,6 +7,8 @@ use super::listen::Port;
 use super::worker::Worker;
 use crate::upstream::Upgraded;
 use crate::upstream::timer::Deadline;
+use bytes::Bytes;
+use h2::server::SendResponse;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use std::cell::{Cell, RefCell};
@@ -50,6 +52,40 @@ pub struct Tunnel {
     pub idle: Duration,
     /// Its log line is written when this goes.
     pub end: super::body::End,
+}
+
+/// How interim responses (RFC 9110, 15.2) get to a client.
+pub enum Interim<'a> {
+    /// It does not know them.
+    Unknown,
+    /// Beside hyper.
+    Http1(&'a Client),
+    /// On the request's stream.
+    Http2(&'a RefCell<SendResponse<Bytes>>),
+}
+
+impl Interim<'_> {
+    /// The client understands them.
+    pub fn is_welcome(&self) -> bool {
+        !matches!(self, Interim::Unknown)
+    }
+
+    /// Sends one, if that is possible now.
+    pub fn send(&self, status: StatusCode, mut headers: HeaderMap) {
+        match self {
+            Interim::Unknown => {}
+            Interim::Http1(client) => client.send_interim(status, headers),
+            Interim::Http2(stream) => {
+                strip_hop_by_hop(&mut headers);
+                headers.remove(CONTENT_LENGTH);
+                let mut response = http::Response::new(());
+                *response.status_mut() = status;
+                *response.headers_mut() = headers;
+                // A stream that is gone needs none.
+                let _ = stream.borrow_mut().send_informational(response);
+            }
+        }
+    }
 }
 
 /// What a connection's deadline is for.

@@ -5,7 +5,8 @@ use super::listen::Port;
 use super::stream::Stream;
 use super::transport::Transport;
 use super::worker::Worker;
-use super::{request, tunnel};
+use super::{http2, request, tunnel};
+use bytes::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
@@ -14,16 +15,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How long a client that is not done sending is listened to after its answer. Closing at once would
 /// reset the connection, and the answer might be lost (RFC 9112, 9.6).
-const LINGER: Duration = Duration::from_secs(1);
+pub const LINGER: Duration = Duration::from_secs(1);
 /// And how much of it is taken.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// How long a connection without a request has to bring one when its listener closes: it may be on its way.
-const LAST_CHANCE: Duration = Duration::from_millis(500);
+pub const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 /// How far a connection is on its way to a graceful end.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +41,23 @@ enum Closing {
 pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
     let client = Rc::new(Client::new(peer, port, worker));
     client.worker.enrol(&client);
-    let transport = Transport::Tcp(tcp);
-    serve_http1(transport, client).await;
+    let mut transport = Transport::Tcp(tcp);
+    let mut early = Bytes::new();
+    let protocols = client.port.protocols();
+    if protocols.h2 {
+        let (is_h2, came) = if protocols.h1 { sniff(&mut transport, &client).await } else { (true, early) };
+        if is_h2 {
+            return http2::serve(transport, came, &client).await;
+        }
+        early = came;
+    }
+    serve_http1(transport, early, client).await;
 }
 
-/// Speaks HTTP/1.1 until the connection ends.
-async fn serve_http1(transport: Transport, client: Rc<Client>) {
+/// Speaks HTTP/1.1 until the connection ends. `early` was read of it already.
+async fn serve_http1(transport: Transport, early: Bytes, client: Rc<Client>) {
     let header_max = client.port.header_max();
-    let stream = Stream::new(transport, client.clone(), header_max);
+    let stream = Stream::new(transport, early, client.clone(), header_max);
     let service = {
         let client = client.clone();
         service_fn(move |request| request::answer(client.clone(), request))
@@ -93,13 +103,48 @@ async fn serve_http1(transport: Transport, client: Rc<Client>) {
     if let Some(tunnel) = tunnel {
         tunnel::run(transport, [parts.read_buf, rest], tunnel, &client).await;
     } else if !clean {
-        client.wait(Waits::Request, LINGER);
         linger(transport.tcp_mut(), &client).await;
     }
 }
 
+/// Whether a client speaks HTTP/2, and what was read to find out: HTTP/2 begins with a preface that is no HTTP/1.1
+/// (RFC 9113, 3.4).
+async fn sniff(transport: &mut Transport, client: &Client) -> (bool, Bytes) {
+    client.wait(Waits::Head, client.port.patience().header);
+    let mut buf = [0; http2::PREFACE.len()];
+    let mut came = ReadBuf::new(&mut buf);
+    let mut last_chance = false;
+    let is_h2 = poll_fn(|cx| {
+        loop {
+            if !http2::PREFACE.starts_with(came.filled()) {
+                return Poll::Ready(false);
+            }
+            let before = came.filled().len();
+            if came.remaining() == 0 {
+                return Poll::Ready(true);
+            }
+            match Pin::new(&mut *transport).poll_read(cx, &mut came) {
+                Poll::Ready(Ok(())) if came.filled().len() > before => {}
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending if client.is_late(cx) => return Poll::Ready(false),
+                Poll::Pending => {
+                    if last_chance || !client.poll_closing(cx) {
+                        return Poll::Pending;
+                    }
+                    last_chance = true;
+                    client.wait(Waits::Head, LAST_CHANCE);
+                }
+            }
+        }
+    });
+    let is_h2 = is_h2.await;
+    client.came(Waits::Head);
+    (is_h2, Bytes::copy_from_slice(came.filled()))
+}
+
 /// Takes what the client still sends, for a while.
-async fn linger(tcp: &mut TcpStream, client: &Client) {
+pub async fn linger(mut tcp: impl AsyncRead + Unpin, client: &Client) {
+    client.wait(Waits::Request, LINGER);
     let mut scratch = vec![0; 16 * 1024];
     let mut taken = 0usize;
     while taken < LINGER_BYTES {

@@ -1,7 +1,7 @@
 //! A request on its way to an upstream: attempts until one gives an answer.
 
 use super::body::{ClientFailure, End, RequestBody};
-use super::client::Client;
+use super::client::{Client, Interim};
 use super::world::Live;
 use crate::decide::{BodyFailure, Decided, Forward};
 use crate::model::ast::RetryOn;
@@ -66,7 +66,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(kind: FailureKind, detail: impl Into<String>) -> Failure {
+    /// Of a kind, and what exactly.
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Failure {
         Failure { kind, status: None, detail: detail.into() }
     }
 }
@@ -97,7 +98,7 @@ pub async fn forward(
     let Some(upstream) = world.local.upstream(forward.upstream) else {
         return answer_echo(decided, forward, plan, client, body).await;
     };
-    let attempts = Attempts { decided, forward, upstream, client, idle, interim: world.interim };
+    let attempts = Attempts { decided, forward, upstream, client, idle, interim: &world.interim };
     attempts.run(body, end).await
 }
 
@@ -107,8 +108,7 @@ struct Attempts<'a, 'r> {
     upstream: &'a Upstream,
     client: &'a Rc<Client>,
     idle: Duration,
-    /// The client understands interim responses.
-    interim: bool,
+    interim: &'a Interim<'a>,
 }
 
 impl Attempts<'_, '_> {
@@ -230,14 +230,14 @@ impl Attempts<'_, '_> {
     ) -> Result<Answered, Missed> {
         let entropy = fastrand::u128(..);
         let timeouts = &self.forward.timeouts;
-        let mut interim = |status: StatusCode, headers: HeaderMap| self.client.send_interim(status, headers);
+        let mut interim = |status: StatusCode, headers: HeaderMap| self.interim.send(status, headers);
         let mut request = Request {
             method,
             expect_continue: false,
             upgrade: self.decided.cx.head.upgrade.is_some(),
             timeouts: Timeouts { connect, response: timeouts.response.unwrap_or(defaults::RESPONSE), idle: self.idle },
             limits: Limits::default(),
-            interim: self.interim.then_some(&mut interim as &mut dyn FnMut(StatusCode, HeaderMap)),
+            interim: self.interim.is_welcome().then_some(&mut interim as &mut dyn FnMut(StatusCode, HeaderMap)),
         };
         let target = &picked.endpoint().target;
         let head = |out: &mut Vec<u8>| self.decided.outgoing(self.forward, target, entropy, out);

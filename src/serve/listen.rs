@@ -1,7 +1,7 @@
 //! Listeners as a worker has them.
 
 use super::generation::Local;
-use crate::plan::Plan;
+use crate::plan::{Plan, Protocols};
 use smol_str::SmolStr;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -21,6 +21,7 @@ pub struct Port {
     pub open: Arc<AtomicUsize>,
     max: Cell<usize>,
     header_max: Cell<usize>,
+    protocols: Cell<Protocols>,
     name: RefCell<SmolStr>,
     closed: Cell<bool>,
 }
@@ -44,6 +45,7 @@ impl Port {
             open: bound.1,
             max: Cell::new(usize::MAX),
             header_max: Cell::new(usize::MAX),
+            protocols: Cell::new(Protocols { h1: true, h2: false }),
             name: RefCell::default(),
             closed: Cell::new(false),
         };
@@ -57,6 +59,7 @@ impl Port {
             self.patience.set(Patience { header: listener.timeout_header, idle: listener.timeout_idle });
             self.max.set(listener.max_connections.unwrap_or(usize::MAX));
             self.header_max.set(listener.header_max);
+            self.protocols.set(listener.protocols);
             self.name.replace(listener.name.clone());
         }
         self.current.replace((local, index));
@@ -77,6 +80,11 @@ impl Port {
     /// Most bytes of a head.
     pub fn header_max(&self) -> usize {
         self.header_max.get()
+    }
+
+    /// Which versions of HTTP it speaks.
+    pub fn protocols(&self) -> Protocols {
+        self.protocols.get()
     }
 
     /// Most connections at once.

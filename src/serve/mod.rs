@@ -16,6 +16,7 @@ mod exchange;
 mod generation;
 mod guard;
 mod host;
+mod http2;
 mod inherit;
 mod listen;
 mod open_files;

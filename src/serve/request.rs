@@ -1,7 +1,7 @@
 //! One request: its head as the decision code wants it, what was decided, and the answer.
 
 use super::body::{End, RequestBody, ResponseBody, strip_hop_by_hop};
-use super::client::{Client, Tunnel};
+use super::client::{Client, Interim, Tunnel};
 use super::exchange::{self, Failure, Reached};
 use super::generation::Local;
 use super::guard::Refused;
@@ -13,7 +13,7 @@ use crate::observe::access::Record;
 use crate::policy::forwarded;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, UPGRADE};
+use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -24,30 +24,69 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// Answers a request.
-pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
-    let refused = client.next_request();
-    let (local, listener) = client.port.current();
-    let (parts, incoming) = request.into_parts();
-    let mut end = End::new(client.clone());
-    let id = RequestId::new(&parts.headers, is_trusted(&local, &client));
-    if client.worker.access_log {
-        end.record = Some(Box::new(record(&client, &parts, &incoming, id.as_str())));
-    }
-    Ok(serve(&client, &local, listener, &parts, incoming, id.as_str(), refused, end).await)
+/// A request as its connection hands it over.
+pub struct Asked<'a> {
+    /// Whose it is.
+    pub client: &'a Rc<Client>,
+    /// Its head.
+    pub parts: &'a request::Parts,
+    /// What follows the head.
+    pub body: Option<RequestBody>,
+    /// Its length: `Some(0)` for none, nothing where it is not said.
+    pub body_length: Option<u64>,
+    /// It asks for another protocol.
+    pub upgrade: Option<&'a HeaderValue>,
+    /// What the server of a WebSocket must answer to the key that the gateway has made.
+    pub accept: Option<HeaderValue>,
+    /// How interim responses go out.
+    pub interim: Interim<'a>,
+    /// It stands in for one that must be refused.
+    pub refused: Option<Refused>,
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of one request")]
-async fn serve(
-    client: &Rc<Client>,
-    local: &Local,
-    listener: usize,
-    parts: &request::Parts,
-    incoming: Incoming,
-    id: &str,
-    refused: Option<Refused>,
-    mut end: End,
-) -> Response<ResponseBody> {
+/// Answers a request that came over HTTP/1.
+pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+    let refused = client.next_request();
+    let (parts, incoming) = request.into_parts();
+    let body_length = if incoming.is_end_stream() { Some(0) } else { incoming.size_hint().exact() };
+    let is_11 = parts.version == Version::HTTP_11;
+    let asked = Asked {
+        client: &client,
+        parts: &parts,
+        body: (body_length != Some(0)).then(|| RequestBody::streaming(incoming, client.clone())),
+        body_length,
+        upgrade: decide::upgrade(&parts.headers, body_length).filter(|_| is_11),
+        accept: None,
+        interim: if is_11 { Interim::Http1(&client) } else { Interim::Unknown },
+        refused,
+    };
+    let mut ready = serve(asked).await;
+    if (refused.is_some() || client.is_closing()) && ready.parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        ready.parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    ready.parts.version = Version::HTTP_11;
+    let body = match ready.body {
+        Source::Whole(bytes) => ResponseBody::whole(bytes, ready.end),
+        Source::Upstream(streaming) => ResponseBody::upstream(streaming, ready.end),
+        Source::Tunnel(upstream, idle) => {
+            client.tunnel.replace(Some(Tunnel { upstream: *upstream, idle, end: ready.end }));
+            ResponseBody::whole(Bytes::new(), End::new(client))
+        }
+    };
+    Ok(Response::from_parts(ready.parts, body))
+}
+
+/// Answers a request, whichever way it came.
+pub async fn serve(asked: Asked<'_>) -> Ready {
+    let Asked { client, parts, body, body_length, upgrade, accept, interim, refused } = asked;
+    let (local, listener) = client.port.current();
+    let local = &*local;
+    let mut end = End::new(client.clone());
+    let id = RequestId::new(&parts.headers, is_trusted(local, client));
+    let id = id.as_str();
+    if client.worker.access_log {
+        end.record = Some(Box::new(record(client, parts, body_length, id)));
+    }
     let now = Timestamp::now();
     let generation = &*local.generation;
     let trusted = is_trusted(local, client);
@@ -64,7 +103,6 @@ async fn serve(
     };
     let raw_path = parts.uri.path();
     let normalised = path::normalise(raw_path);
-    let body_length = if incoming.is_end_stream() { Some(0) } else { incoming.size_hint().exact() };
     let head = Head {
         method: &parts.method,
         scheme: "http",
@@ -84,15 +122,9 @@ async fn serve(
         id,
         time: now,
         body_length,
-        upgrade: decide::upgrade(&parts.headers, body_length).filter(|_| parts.version == Version::HTTP_11),
+        upgrade,
     };
-    let world = Live {
-        worker: &client.worker,
-        local,
-        now,
-        interim: parts.version == Version::HTTP_11,
-        body: RefCell::new((body_length != Some(0)).then(|| RequestBody::streaming(incoming, client.clone()))),
-    };
+    let world = Live { worker: &client.worker, local, now, interim, body: RefCell::new(body) };
     let decided = match refused {
         None => {
             decide::decide(local.plan(), &head, normalised.as_ref().map_err(|error: &PathError| *error), &world, &())
@@ -100,8 +132,8 @@ async fn serve(
         }
         Some(refused) => refuse(local, &head, refused),
     };
-    let close = refused.is_some();
-    respond(decided, &world, client, &mut end, close).await.map_end(end)
+    let (parts, body) = respond(decided, &world, client, &mut end, accept).await;
+    Ready { parts, body, end, now }
 }
 
 /// A decision that the head cannot be understood.
@@ -120,64 +152,70 @@ fn refuse<'r>(local: &'r Local, head: &'r Head<'r>, refused: Refused) -> Decided
     decided
 }
 
-/// An answer whose body is not yet bound to the end of the request.
-struct Ready {
-    parts: response::Parts,
-    body: Source,
+/// An answer on its way to its connection.
+pub struct Ready {
+    /// Its head.
+    pub parts: response::Parts,
+    /// Its body.
+    pub body: Source,
+    /// What it holds until it is over.
+    pub end: End,
+    /// When the request came.
+    pub now: Timestamp,
 }
 
-enum Source {
+/// Where the body of an answer comes from.
+pub enum Source {
+    /// All of it.
     Whole(Bytes),
+    /// An upstream.
     Upstream(exchange::Streaming),
-    Tunnel(Box<crate::upstream::Upgraded>, std::time::Duration, Rc<Client>),
+    /// 101: there is none, and how long nothing may move.
+    Tunnel(Box<crate::upstream::Upgraded>, std::time::Duration),
 }
 
-impl Ready {
-    fn map_end(self, end: End) -> Response<ResponseBody> {
-        let body = match self.body {
-            Source::Whole(bytes) => ResponseBody::whole(bytes, end),
-            Source::Upstream(streaming) => ResponseBody::upstream(streaming, end),
-            Source::Tunnel(upstream, idle, client) => {
-                client.tunnel.replace(Some(Tunnel { upstream: *upstream, idle, end }));
-                ResponseBody::whole(Bytes::new(), End::new(client))
-            }
-        };
-        Response::from_parts(self.parts, body)
-    }
-}
-
-async fn respond(mut decided: Decided<'_>, world: &Live<'_>, client: &Rc<Client>, end: &mut End, close: bool) -> Ready {
+async fn respond(
+    mut decided: Decided<'_>,
+    world: &Live<'_>,
+    client: &Rc<Client>,
+    end: &mut End,
+    accept: Option<HeaderValue>,
+) -> (response::Parts, Source) {
     end.holds = std::mem::take(&mut decided.holds);
     let reached = match &decided.outcome {
         Outcome::Forward(forward) => Some(exchange::forward(&decided, forward, world, client, end).await),
         _ => None,
     };
-    let mut ready = match reached {
+    let (parts, body) = match reached {
         None => own(&mut decided, world),
         Some(Err(failure)) => failed(&mut decided, failure, world),
         Some(Ok(reached)) => {
             decided.cx.server = Some(reached.server);
             decided.cx.upstream_time = Some(reached.time);
-            forwarded_answer(&decided, reached.answer, world, client)
+            match (&reached.answer, accept) {
+                (Reached::Upgrade(parts, ..), Some(accept))
+                    if parts.headers.get(SEC_WEBSOCKET_ACCEPT) != Some(&accept) =>
+                {
+                    let why = "the server's `Sec-WebSocket-Accept` is not that of the key";
+                    failed(&mut decided, Failure::new(FailureKind::UpstreamReset, why), world)
+                }
+                _ => forwarded_answer(&decided, reached.answer, world),
+            }
         }
     };
-    if (close || client.is_closing()) && ready.parts.status != StatusCode::SWITCHING_PROTOCOLS {
-        ready.parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     if end.record.is_some() {
-        note(&decided, &ready.parts, world, end);
+        note(&decided, &parts, world, end);
     }
-    ready.parts.version = Version::HTTP_11;
-    ready
+    (parts, body)
 }
 
 /// What the gateway says itself.
-fn own(decided: &mut Decided<'_>, world: &Live<'_>) -> Ready {
+fn own(decided: &mut Decided<'_>, world: &Live<'_>) -> (response::Parts, Source) {
     let (parts, body) = decided.answer(world, &());
-    Ready { parts, body: Source::Whole(body) }
+    (parts, Source::Whole(body))
 }
 
-fn failed(decided: &mut Decided<'_>, failure: Failure, world: &Live<'_>) -> Ready {
+fn failed(decided: &mut Decided<'_>, failure: Failure, world: &Live<'_>) -> (response::Parts, Source) {
     decided.fail(failure.kind, failure.detail);
     if let (Some(status), Some(failed)) = (failure.status, &mut decided.cx.failure) {
         failed.status = status;
@@ -186,17 +224,17 @@ fn failed(decided: &mut Decided<'_>, failure: Failure, world: &Live<'_>) -> Read
 }
 
 /// What the upstream said.
-fn forwarded_answer(decided: &Decided<'_>, answer: Reached, world: &Live<'_>, client: &Rc<Client>) -> Ready {
+fn forwarded_answer(decided: &Decided<'_>, answer: Reached, world: &Live<'_>) -> (response::Parts, Source) {
     match answer {
         Reached::Response(mut parts, streaming) => {
             strip_hop_by_hop(&mut parts.headers);
             let replaced = decided.respond(&mut parts, world, &());
             let body = replaced.map_or(Source::Upstream(streaming), Source::Whole);
-            Ready { parts, body }
+            (parts, body)
         }
         Reached::Whole(mut parts, bytes) => {
             let replaced = decided.respond(&mut parts, world, &());
-            Ready { parts, body: Source::Whole(replaced.unwrap_or(bytes)) }
+            (parts, Source::Whole(replaced.unwrap_or(bytes)))
         }
         Reached::Upgrade(mut parts, upstream, idle) => {
             let protocol = parts.headers.get(UPGRADE).cloned();
@@ -209,17 +247,17 @@ fn forwarded_answer(decided: &Decided<'_>, answer: Reached, world: &Live<'_>, cl
             if let Some(protocol) = protocol.or_else(|| decided.cx.head.upgrade.cloned()) {
                 edited.headers.insert(UPGRADE, protocol);
             }
-            Ready { parts: edited, body: Source::Tunnel(upstream, idle, client.clone()) }
+            (edited, Source::Tunnel(upstream, idle))
         }
     }
 }
 
-fn record(client: &Client, parts: &request::Parts, incoming: &Incoming, id: &str) -> Record {
+fn record(client: &Client, parts: &request::Parts, received: Option<u64>, id: &str) -> Record {
     Record {
         id: SmolStr::new(id),
         method: parts.method.clone(),
         uri: parts.uri.clone(),
-        host: parts.headers.get(HOST).cloned(),
+        host: parts.headers.get(HOST).cloned().or_else(|| HeaderValue::try_from(parts.uri.authority()?.as_str()).ok()),
         client: client.ip(),
         began: Instant::now(),
         route: SmolStr::default(),
@@ -230,7 +268,7 @@ fn record(client: &Client, parts: &request::Parts, incoming: &Incoming, id: &str
         attempts: 0,
         failed: Vec::new(),
         upstream_time: None,
-        received: incoming.size_hint().exact(),
+        received,
         sent: 0,
         error: None,
         detail: String::new(),

@@ -19,6 +19,8 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
 /// A client's socket.
 pub struct Stream {
     transport: Transport,
+    /// What was read before it was known to be HTTP/1.
+    early: Bytes,
     client: Rc<Client>,
     guard: Guard,
     /// The beginning of a head.
@@ -29,10 +31,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A socket whose heads have at most `header_max` bytes.
-    pub fn new(transport: Transport, client: Rc<Client>, header_max: usize) -> Stream {
+    /// A socket whose heads have at most `header_max` bytes, of which `early` was read already.
+    pub fn new(transport: Transport, early: Bytes, client: Rc<Client>, header_max: usize) -> Stream {
         Stream {
             transport,
+            early,
             client,
             guard: Guard::new(header_max),
             held: BytesMut::new(),
@@ -135,7 +138,15 @@ impl AsyncRead for Stream {
                 return this.poll_discard(cx);
             }
             let from = buf.filled().len();
-            match Pin::new(&mut this.transport).poll_read(cx, buf) {
+            let came = if this.early.is_empty() {
+                Pin::new(&mut this.transport).poll_read(cx, buf)
+            } else {
+                let n = this.early.len().min(buf.remaining());
+                buf.put_slice(this.early.get(..n).unwrap_or_default());
+                this.early.advance(n);
+                Poll::Ready(Ok(()))
+            };
+            match came {
                 Poll::Ready(Ok(())) if buf.filled().len() == from => return Poll::Ready(Ok(())),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -5,11 +5,14 @@ use super::balance::{Full, Loads, Seat};
 use super::client::Client;
 use super::connection;
 use super::generation::{Generation, Local};
+use super::http2;
 use super::listen::Port;
 use super::open_files;
 use crate::state::memory::MemoryCounters;
 use crate::upstream::timer::Timer;
+use http::HeaderValue;
 use hyper::server::conn::http1;
+use jiff::Timestamp;
 use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -40,6 +43,10 @@ pub struct Worker {
     pub access_log: bool,
     /// How hyper serves.
     pub http: http1::Builder,
+    /// How `h2` serves.
+    pub http2: h2::server::Builder,
+    /// The second that [`Worker::date`] knows, and its text.
+    date: RefCell<(i64, HeaderValue)>,
     number: usize,
     loads: Arc<Loads>,
     /// All workers, this one too.
@@ -150,6 +157,8 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         instance: setup.instance,
         access_log: setup.access_log,
         http,
+        http2: http2::builder(),
+        date: RefCell::new((i64::MIN, HeaderValue::from_static(""))),
         number,
         loads: setup.loads,
         colleagues: RefCell::new(Arc::new([])),
@@ -225,6 +234,16 @@ impl Worker {
             .into_iter()
             .map(|(address, socket, open)| Ok((address, tokio::net::TcpListener::from_std(socket)?, open)));
         Ok(Prepared { local, sockets: sockets.collect::<io::Result<_>>()? })
+    }
+
+    /// `Date`, made once a second.
+    pub fn date(&self, now: Timestamp) -> HeaderValue {
+        let mut date = self.date.borrow_mut();
+        if date.0 != now.as_second() {
+            let text = httpdate::fmt_http_date(now.into());
+            *date = (now.as_second(), HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")));
+        }
+        date.1.clone()
     }
 
     /// Listens where `local` says, and no longer where it does not.

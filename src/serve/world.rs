@@ -1,6 +1,7 @@
 //! The world of a request that is really served.
 
 use super::body::RequestBody;
+use super::client::Interim;
 use super::generation::Local;
 use super::worker::Worker;
 use crate::decide::{BodyFailure, Refusal, World};
@@ -22,8 +23,8 @@ pub struct Live<'a> {
     pub local: &'a Local,
     /// When the request came.
     pub now: Timestamp,
-    /// The client understands interim responses.
-    pub interim: bool,
+    /// How interim responses go out.
+    pub interim: Interim<'a>,
     /// The body, until somebody takes it.
     pub body: RefCell<Option<RequestBody>>,
 }

@@ -81,6 +81,12 @@ impl Timer {
         Duration::from_millis(self.0.now.get().saturating_mul(self.0.tick.into()))
     }
 
+    /// Whole ticks since the timer began, as of the last tick; they stand still while nothing is armed.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.0.now.get()
+    }
+
     /// The time since the timer began.
     #[must_use]
     pub fn exact(&self) -> Duration {
@@ -179,6 +185,11 @@ impl Deadline {
         if self.entry.at.replace(NEVER) != NEVER {
             self.clock.armed.set(self.clock.armed.get().saturating_sub(1));
         }
+    }
+
+    /// The deadline is set.
+    pub fn is_armed(&self) -> bool {
+        self.entry.at.get() != NEVER
     }
 
     /// Whether the deadline is over; if it is armed and not yet over, the task is woken when it is.

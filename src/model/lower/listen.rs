@@ -1,9 +1,9 @@
 //! `listen` and `trust proxies`.
 
-use super::reader::{Reader, error, settings, unsupported};
+use super::reader::{Reader, error, settings, twice, unsupported};
 use super::timeouts;
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::model::ast::{Expr, ForwardField, Listener, Spanned, Trust};
+use crate::model::ast::{Expr, ForwardField, HttpVersion, Listener, Spanned, Trust};
 use crate::model::statements::{self, Context};
 use crate::syntax::tree::{Item, ItemKind};
 
@@ -30,6 +30,7 @@ pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
         redirect_https: None,
         max_connections: None,
         header_max: None,
+        protocols: Vec::new(),
         timeout_header: None,
         timeout_idle: None,
         docs: r.docs(),
@@ -107,7 +108,23 @@ fn setting(r: &mut Reader, listener: &mut Listener) {
             r.expect_word("max");
             listener.header_max = Some(r.expr("a size, such as `32KiB`"));
         }
+        "protocols" => protocols(r, &mut listener.protocols),
         _ => timeouts::parts(r, &mut [("header", &mut listener.timeout_header), ("idle", &mut listener.timeout_idle)]),
+    }
+}
+
+/// `protocols h1, h2, h2c`.
+fn protocols(r: &mut Reader, protocols: &mut Vec<Spanned<HttpVersion>>) {
+    let words = [("h1", HttpVersion::H1), ("h2", HttpVersion::H2), ("h2c", HttpVersion::H2c)];
+    while let Some(next) = r.one_of(&words) {
+        if let Some(first) = protocols.iter().find(|p| p.value == next.value) {
+            let word = words.iter().find(|(_, version)| *version == next.value).map_or("", |(word, _)| word);
+            return r.fail(twice(word, next.span, first.span, r.row));
+        }
+        protocols.push(next);
+        if r.failed || r.cursor.op(",").is_none() {
+            return;
+        }
     }
 }
 

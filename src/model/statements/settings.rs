@@ -26,9 +26,8 @@ pub(super) static ROWS: &[Row] = &[
         .later(),
     Row::new("tls", C::LISTEN, "min 1.2|1.3").doc("the oldest TLS that is spoken").example("tls min 1.3").later(),
     Row::new("protocols", C::LISTEN, "h1, h2, h2c")
-        .doc("which versions of HTTP are spoken")
-        .example("protocols h1, h2")
-        .later(),
+        .doc("which versions of HTTP are spoken: `h2` by TLS's ALPN, `h2c` without TLS")
+        .example("protocols h1, h2c"),
     Row::new("proxy-protocol", C::LISTEN, "")
         .doc("expects the PROXY protocol before each connection")
         .example("proxy-protocol")

@@ -1,0 +1,86 @@
+//! Request heads on HTTP/2: the same strictness as on HTTP/1 (`guard.rs`), and what only HTTP/2 has (RFC 9113, 8).
+//!
+//! `h2` has refused already: upper case, pseudo-fields that are missing, twice, unknown or behind others, the fields of a
+//! connection, `TE` other than `trailers`, lengths that are no number or not that of the body.
+
+use super::super::guard::{MAX_FIELDS, Refused};
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use h2::ext::Protocol;
+use http::header::{CONTENT_LENGTH, COOKIE, SEC_WEBSOCKET_KEY};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+
+/// What WebSocket servers add to a key (RFC 6455, 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+fn bad<T>(why: &'static str) -> Result<T, Refused> {
+    Err(Refused { status: 400, why })
+}
+
+/// Refuses what could be understood in two ways, and joins cookies (RFC 9113, 8.2.3).
+pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
+    match parts.method {
+        Method::CONNECT => return bad("CONNECT is for forward proxies"),
+        Method::TRACE => return bad("TRACE would show the fields that the gateway adds"),
+        _ => {}
+    }
+    if parts.uri.scheme_str() != Some(scheme) {
+        return bad("`:scheme` is not what the connection is");
+    }
+    if parts.uri.authority().is_none() && !parts.headers.contains_key(http::header::HOST) {
+        return bad("neither `:authority` nor `Host`");
+    }
+    if parts.headers.len() > MAX_FIELDS {
+        return Err(Refused { status: 431, why: "more than 100 header fields" });
+    }
+    let (mut cookies, mut lengths) = (0u32, 0u32);
+    for (name, value) in &parts.headers {
+        if name.as_str().bytes().any(|b| b == b'_') {
+            return bad("a field name with an underscore");
+        }
+        let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+        let value = value.as_bytes();
+        if is_space(value.first()) || is_space(value.last()) {
+            return bad("white space around a field's value");
+        }
+        if *name == COOKIE {
+            cookies = cookies.saturating_add(1);
+        } else if *name == CONTENT_LENGTH {
+            lengths = lengths.saturating_add(1);
+        }
+    }
+    if lengths > 1 {
+        return bad("`Content-Length` is there twice");
+    }
+    if cookies > 1 {
+        let all: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        match HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            Ok(joined) => drop(parts.headers.insert(COOKIE, joined)),
+            Err(_) => return bad("cookies that do not fit into one field"),
+        }
+    }
+    Ok(())
+}
+
+/// A request for a WebSocket (RFC 8441) becomes the GET that it is on HTTP/1: what its server must answer to the key.
+pub fn websocket(parts: &mut Parts) -> Result<Option<HeaderValue>, Refused> {
+    let Some(protocol) = parts.extensions.get::<Protocol>() else { return Ok(None) };
+    if protocol.as_str() != "websocket" {
+        return Err(Refused { status: 501, why: "`:protocol` is not `websocket`" });
+    }
+    parts.method = Method::GET;
+    let key = STANDARD.encode(fastrand::u128(..).to_ne_bytes());
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key.as_bytes());
+    hash.update(GUID);
+    let accept = STANDARD.encode(hash.finish());
+    match (HeaderValue::try_from(key), HeaderValue::try_from(accept)) {
+        (Ok(key), Ok(accept)) => {
+            parts.headers.insert(SEC_WEBSOCKET_KEY, key);
+            Ok(Some(accept))
+        }
+        _ => bad("a key that is none"),
+    }
+}

@@ -1,0 +1,226 @@
+//! HTTP/2 towards clients.
+//!
+//! `h2` is used without hyper above it: hyper's server has no interim responses, and takes a response's body only when
+//! the client gives it room, so that nobody could see that a client has stopped reading.
+//!
+//! A connection is one task, each of its streams another of the same thread. The connection's deadline is for its client
+//! as a whole (a head, the next request, bytes that are not taken); what concerns one request is its stream's own.
+
+mod head;
+mod scan;
+mod stream;
+mod tunnel;
+mod wire;
+
+pub use scan::PREFACE;
+
+use super::client::{Client, Waits};
+use super::connection::{LAST_CHANCE, LINGER, linger};
+use super::transport::Transport;
+use bytes::Bytes;
+use h2::server::Builder;
+use h2::{Reason, server};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use wire::{Shared, Wire};
+
+/// Requests of a connection at once.
+pub const STREAMS: u32 = 128;
+/// Bytes of a request's body that its connection takes before they have gone on.
+pub const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes of all bodies of a connection together.
+pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait for its connection.
+pub const SEND_BUFFER: usize = 64 * 1024;
+/// Mistakes in streams that a client may make.
+const STREAM_ERRORS: usize = 64;
+
+/// How connections are served.
+pub fn builder() -> Builder {
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_local_error_reset_streams(Some(STREAM_ERRORS))
+        .enable_connect_protocol();
+    builder
+}
+
+/// What the streams of a connection share with it.
+pub struct Session {
+    client: Rc<Client>,
+    wire: Rc<RefCell<Wire>>,
+    /// Streams under way.
+    open: Cell<u32>,
+    /// The connection's task.
+    task: RefCell<Option<Waker>>,
+}
+
+/// A stream counts until this is dropped.
+struct Open(Rc<Session>);
+
+impl Open {
+    fn new(session: &Rc<Session>) -> Open {
+        session.open.set(session.open.get().saturating_add(1));
+        Open(session.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let open = self.0.open.get().saturating_sub(1);
+        self.0.open.set(open);
+        if open == 0
+            && let Some(task) = self.0.task.take()
+        {
+            // From now on it waits for the next request.
+            task.wake();
+        }
+    }
+}
+
+/// Serves a connection, of which `early` was read already, until it ends.
+pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
+    let wire = Rc::new(RefCell::new(Wire::new(transport, early)));
+    let session =
+        Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
+    let mut builder = client.worker.http2.clone();
+    builder.max_header_list_size(u32::try_from(client.port.header_max()).unwrap_or(u32::MAX));
+    let mut turns = Turns { session: &session, frames: 0, taken: 0 };
+    let mut handshake = builder.handshake(Shared(wire.clone()));
+    let connection = poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
+        Poll::Ready(connection) => Poll::Ready(connection.ok()),
+        Poll::Pending => {
+            if client.poll_closing(cx) && client.waits() != Waits::Head {
+                client.wait(Waits::Head, LAST_CHANCE);
+            }
+            if turns.end(cx) == End::Fine { Poll::Pending } else { Poll::Ready(None) }
+        }
+    });
+    if let Some(mut connection) = connection.await {
+        let (mut closing, mut idle) = (false, false);
+        poll_fn(|cx| {
+            loop {
+                match connection.poll_accept(cx) {
+                    Poll::Ready(Some(Ok((request, respond)))) => {
+                        let open = Open::new(&session);
+                        tokio::task::spawn_local(stream::serve(open, request, respond));
+                        continue;
+                    }
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+                match turns.end(cx) {
+                    End::Fine => {}
+                    End::Flood => {
+                        tracing::debug!(client = %client.ip(), "too many HTTP/2 frames without use");
+                        connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                        continue;
+                    }
+                    End::Idle if !idle => {
+                        idle = true;
+                        connection.graceful_shutdown();
+                        // For the last streams that are on their way (RFC 9113, 6.8).
+                        client.wait(Waits::Request, client.port.patience().header);
+                        continue;
+                    }
+                    End::Idle | End::Over => return Poll::Ready(()),
+                }
+                if closing || !client.poll_closing(cx) {
+                    return Poll::Pending;
+                }
+                closing = true;
+                connection.graceful_shutdown();
+                if session.open.get() == 0 {
+                    client.wait(Waits::Request, client.port.patience().header);
+                }
+            }
+        })
+        .await;
+    }
+    // A client that still sends would have its connection reset, and what it is told might be lost.
+    client.wait(Waits::Write, LINGER);
+    poll_fn(|cx| match wire.borrow_mut().poll_flush(cx) {
+        Poll::Pending if client.is_late(cx) => Poll::Ready(()),
+        flushed => flushed.map(drop),
+    })
+    .await;
+    wire.borrow_mut().ended = true;
+    linger(Shared(wire), client).await;
+}
+
+/// What a turn of a connection ends with.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// It waits.
+    Fine,
+    /// Too many frames.
+    Flood,
+    /// No request for too long.
+    Idle,
+    /// The client is too slow, or gone.
+    Over,
+}
+
+struct Turns<'a> {
+    session: &'a Session,
+    /// So many frames had come when the wait for a head began.
+    frames: u64,
+    /// So many bytes were taken when the wait for the client to take more began.
+    taken: u64,
+}
+
+impl Turns<'_> {
+    /// `h2` has nothing more to do: what it has written goes out, and the client is waited for.
+    fn end(&mut self, cx: &mut Context<'_>) -> End {
+        let session = self.session;
+        let client = &session.client;
+        let mut wire = session.wire.borrow_mut();
+        if wire.flooded {
+            if !std::mem::replace(&mut wire.told, true) {
+                return End::Flood;
+            }
+        }
+        let patience = client.port.patience();
+        match wire.poll_flush(cx) {
+            Poll::Ready(Err(_)) => return End::Over,
+            Poll::Ready(Ok(())) => client.came(Waits::Write),
+            Poll::Pending => {
+                if client.waits() != Waits::Write || wire.taken != self.taken {
+                    self.taken = wire.taken;
+                    client.wait(Waits::Write, patience.idle);
+                }
+            }
+        }
+        let open = session.open.get();
+        if client.waits() != Waits::Write {
+            if wire.scan.is_in_head() {
+                if client.waits() != Waits::Head || wire.scan.frames() != self.frames {
+                    self.frames = wire.scan.frames();
+                    client.wait(Waits::Head, patience.header);
+                }
+            } else if open > 0 {
+                client.came(client.waits());
+            } else if client.waits() != Waits::Request {
+                client.wait(Waits::Request, patience.idle);
+            }
+        }
+        wire.open = open;
+        wire.tick = client.worker.patience.ticks();
+        if open == 0 {
+            session.task.replace(None);
+        } else if !session.task.borrow().as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            session.task.replace(Some(cx.waker().clone()));
+        }
+        match client.is_late(cx) {
+            false => End::Fine,
+            true if client.waits() == Waits::Request => End::Idle,
+            true => End::Over,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A stream: one request and its answer.
+
+use super::super::body::{RequestBody, ResponseBody};
+use super::super::client::Interim;
+use super::super::request::{self, Asked, Source};
+use super::{Open, Session, head, tunnel};
+use crate::upstream::timer::Deadline;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+/// Pieces that a client's window cuts below this size are no reason for it to send more.
+const CRUMB: usize = 256;
+/// The protocol that Extended CONNECT asks for.
+static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
+
+/// Answers a request.
+pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    let session = &open.0;
+    let client = &session.client;
+    let (mut parts, recv) = request.into_parts();
+    let (accept, refused) = match head::websocket(&mut parts) {
+        Ok(accept) => (accept, head::check(&mut parts, "http").err()),
+        Err(refused) => (None, Some(refused)),
+    };
+    let is_head = parts.method == Method::HEAD;
+    let is_tunnel = accept.is_some();
+    let body_length = if recv.is_end_stream() || is_tunnel { Some(0) } else { length(&parts.headers) };
+    let mut wanted = None;
+    let (body, recv) = match body_length {
+        Some(0) => (None, Some(recv)),
+        _ => {
+            if parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+                wanted = Some(Rc::new(Cell::new(false)));
+            }
+            (Some(RequestBody::stream(recv, body_length, wanted.clone(), client.clone())), None)
+        }
+    };
+    let respond = RefCell::new(respond);
+    let ready = {
+        let asked = Asked {
+            client,
+            parts: &parts,
+            body,
+            body_length,
+            upgrade: is_tunnel.then_some(&WEBSOCKET),
+            accept,
+            interim: Interim::Http2(&respond),
+            refused,
+        };
+        let mut answer = pin!(request::serve(asked));
+        poll_fn(|cx| {
+            if let Poll::Ready(ready) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(ready));
+            }
+            if wanted.as_ref().is_some_and(|wanted| wanted.take()) {
+                Interim::Http2(&respond).send(StatusCode::CONTINUE, HeaderMap::new());
+            }
+            // A client that has given up needs no answer.
+            respond.borrow_mut().poll_reset(cx).map(|_| None)
+        })
+        .await
+    };
+    let Some(ready) = ready else { return };
+    let mut respond = respond.into_inner();
+    let (mut parts, mut end) = (ready.parts, ready.end);
+    if !parts.headers.contains_key(DATE) {
+        parts.headers.insert(DATE, client.worker.date(ready.now));
+    }
+    let body = match ready.body {
+        Source::Whole(bytes) => {
+            if !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
+            }
+            ResponseBody::whole(bytes, end)
+        }
+        Source::Upstream(streaming) => ResponseBody::upstream(streaming, end),
+        Source::Tunnel(upstream, idle) => {
+            parts.status = StatusCode::OK;
+            for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT, CONTENT_LENGTH] {
+                parts.headers.remove(name);
+            }
+            if let (Ok(send), Some(recv)) = (respond.send_response(Response::from_parts(parts, ()), false), recv) {
+                tunnel::run(session, send, recv, *upstream, idle, &mut end).await;
+            }
+            return;
+        }
+    };
+    drop(recv);
+    let bodiless = is_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let is_end = bodiless || body.is_end_stream();
+    let Ok(send) = respond.send_response(Response::from_parts(parts, ()), is_end) else { return };
+    session.wire.borrow_mut().scan.answered();
+    if !is_end {
+        pump(session, send, body).await;
+    }
+}
+
+/// What `Content-Length` says; `h2` has checked it.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Sends a body as fast as the client takes it.
+async fn pump(session: &Session, mut send: SendStream<Bytes>, mut body: ResponseBody) {
+    let mut patience = None;
+    loop {
+        let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => send.poll_reset(cx).map(|_| None),
+        });
+        let sent = match next.await {
+            None => return,
+            Some(None) => {
+                let _ = send.send_data(Bytes::new(), true);
+                return;
+            }
+            Some(Some(Err(_))) => return send.send_reset(Reason::INTERNAL_ERROR),
+            Some(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => {
+                    let last = body.is_end_stream();
+                    if data.is_empty() && !last {
+                        continue;
+                    }
+                    let sent = put(session, &mut send, data, last, &mut patience).await;
+                    if sent && !last {
+                        continue;
+                    }
+                    sent
+                }
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let _ = send.send_trailers(trailers);
+                    return;
+                }
+            },
+        };
+        if !sent {
+            body.broke_off(&"the client took nothing for too long");
+        }
+        return;
+    }
+}
+
+/// Sends data within the client's windows, never more: what waits, waits here, for at most `timeout idle`. False: the
+/// stream is over.
+pub async fn put(
+    session: &Session,
+    send: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    last: bool,
+    patience: &mut Option<Deadline>,
+) -> bool {
+    loop {
+        send.reserve_capacity(data.len());
+        let mut room = send.capacity();
+        if room == 0 && !data.is_empty() {
+            let worker = &session.client.worker;
+            let deadline = patience.get_or_insert_with(|| worker.patience.deadline());
+            deadline.arm(session.client.port.patience().idle);
+            let more = poll_fn(|cx| match send.poll_capacity(cx) {
+                Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(more) => Poll::Ready(more.and_then(Result::ok)),
+            });
+            let more = more.await;
+            deadline.disarm();
+            match more {
+                Some(more) => room = more,
+                None => {
+                    send.send_reset(Reason::CANCEL);
+                    return false;
+                }
+            }
+        }
+        let piece = data.split_to(room.min(data.len()));
+        let done = data.is_empty();
+        if done || piece.len() >= CRUMB {
+            // A client may open both windows again, and measure.
+            let frames = u32::try_from(piece.len() / 4096).unwrap_or(0).saturating_add(3);
+            session.wire.borrow_mut().scan.earn(frames);
+        }
+        if send.send_data(piece, last && done).is_err() {
+            return false;
+        }
+        if done {
+            return true;
+        }
+    }
+}
