@@ -181,10 +181,8 @@ impl Turns<'_> {
         let session = self.session;
         let client = &session.client;
         let mut wire = session.wire.borrow_mut();
-        if wire.flooded {
-            if !std::mem::replace(&mut wire.told, true) {
-                return End::Flood;
-            }
+        if wire.flooded && !std::mem::replace(&mut wire.told, true) {
+            return End::Flood;
         }
         let patience = client.port.patience();
         match wire.poll_flush(cx) {
