@@ -5,6 +5,8 @@ mod support;
 
 #[path = "serve/backend.rs"]
 mod backend;
+#[path = "serve/faults.rs"]
+mod faults;
 #[path = "serve/http2.rs"]
 mod http2;
 #[path = "serve/life.rs"]

@@ -39,6 +39,10 @@ impl Program {
         let Some(plan) = plan.filter(|_| !diagnostics.iter().any(|d| d.severity == Severity::Error)) else {
             return Err(vec![format!("`{}` has errors", root.display())]);
         };
+        if plan.listeners.is_empty() {
+            // Also a file that is just being written, or was cut by a full disk.
+            return Err(vec![format!("`{}` has no `listen`: nobody would be served", root.display())]);
+        }
         let texts: Vec<_> = sources.iter().map(|(_, file)| (file.name.clone(), file.text.clone())).collect();
         let programs: Vec<_> = sources.iter().filter_map(|(_, file)| file.path.clone()).collect();
         let bodies = plan.watched.iter().filter(|path| !programs.contains(path) && !is_material(&plan, path));

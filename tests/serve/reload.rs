@@ -70,6 +70,10 @@ fn what_fails_late_leaves_everything_as_it_was() {
     gateway.replace("gateway.gw", "listen http LISTEN\ntable t: [string] from file \"gone.txt\"\nroute GET /n when header.x in t -> respond 204\n");
     gateway.await_log("gone.txt");
     assert_eq!(gateway.get("/n").text(), "1");
+    // As a full disk leaves it.
+    gateway.replace("gateway.gw", "");
+    gateway.await_log("has no `listen`");
+    assert_eq!(gateway.get("/n").text(), "1");
     // The failures are forgotten, too: once the port is free the same program is served.
     drop(taken);
     gateway.replace("gateway.gw", &format!("{more}{}", program(2)));
