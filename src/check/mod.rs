@@ -19,6 +19,7 @@ mod scope;
 mod statement;
 mod table;
 mod target;
+mod transport;
 mod upstream;
 
 pub use inputs::Inputs;

@@ -28,8 +28,10 @@ impl<'p> Compiler<'p> {
 
     fn upstream(&mut self, u: &ast::Upstream, all: Option<&'p ast::Upstream>) -> Upstream {
         let name = u.name.as_ref().map(|n| n.text.clone()).unwrap_or_default();
-        let mut servers: Vec<Server> = u.servers.iter().filter_map(|s| self.server(s)).collect();
-        servers.extend(u.discovers.iter().filter_map(|d| self.discovered(d)));
+        let mut known: Vec<(Server, Span)> =
+            u.servers.iter().filter_map(|s| Some((self.server(s)?, s.url.span))).collect();
+        known.extend(u.discovers.iter().filter_map(|d| Some((self.discovered(d)?, d.name.span))));
+        let servers: Vec<Server> = known.iter().map(|(server, _)| server.clone()).collect();
         let first = u.servers.first().map(|s| s.span).or_else(|| u.discovers.first().map(|d| d.name.span));
         if let (Some(echo), Some(server)) = (u.echo, first) {
             self.d.push(
@@ -71,14 +73,15 @@ impl<'p> Compiler<'p> {
         let pool_idle = pick(|u| &u.pool_idle).and_then(|e| self.duration(e, "`pool idle`"));
         let max_requests = pick(|u| &u.max_requests).and_then(|e| self.count(e, 1, "`max requests`"));
         let max_pending = pick(|u| &u.max_pending).and_then(|e| self.count(e, 0, "`pending`"));
-        let ca_file = pick(|u| &u.tls_ca).and_then(|e| self.path(e, "`ca`"));
-        self.plan.watched.extend(ca_file.clone());
         let balance = self.balance(balance);
         let host = match host.map(|h| &h.value) {
             None => HostHeader::Server,
             Some(ast::HostHeader::Preserve) => HostHeader::Preserve,
             Some(ast::HostHeader::Fixed(e)) => self.text(e, "`host`").map_or(HostHeader::Server, HostHeader::Fixed),
         };
+        let protocol = u.protocol.as_ref().or_else(|| all.and_then(|a| a.protocol.as_ref()));
+        let protocol = self.protocol(protocol, &known);
+        let tls = self.upstream_tls(u, all, &known, &host);
         let send = all.iter().flat_map(|a| &a.send).filter_map(|a| self.upstream_edit(a)).collect();
         let default = format!("{name} by default");
         let limits = all.iter().flat_map(|a| &a.limits).enumerate();
@@ -89,13 +92,14 @@ impl<'p> Compiler<'p> {
             echo: u.echo.is_some(),
             balance,
             pool_max: pool_max.map_or(defaults::POOL_MAX, |n| n as usize),
-            pool_idle: pool_idle.unwrap_or(defaults::POOL_IDLE),
+            pool_idle,
+            protocol,
             timeouts: timeouts.or(outer).or(defaults),
             retry: retry.or(&retry_all),
             max_requests,
             max_pending,
             limits,
-            ca_file,
+            tls,
             host,
             send,
             docs: u.docs.clone(),

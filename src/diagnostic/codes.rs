@@ -162,6 +162,10 @@ codes! {
     E0613 Error "a body where none is sent"
     E0630 Error "a version of HTTP that the listener cannot speak"
     E0640 Error "a name that cannot be looked up"
+    // E065: how upstreams are spoken to (check/transport)
+    E0656 Error "a version of HTTP that a server's scheme cannot carry"
+    E0657 Error "a `tls` block without https servers"
+    E0658 Error "not the name of a certificate"
     // E07: upstreams, timeouts, retries (check/)
     E0701 Error "an echo with servers"
     E0702 Error "an upstream without a usable server"

@@ -5,7 +5,7 @@
 use super::chain::{Stated, stated, unrouted};
 use super::routes::{auths, methods};
 use crate::check::routes::RouteKey;
-use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, TrailingSlash};
+use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, TrailingSlash, UpstreamProtocol};
 use crate::plan::{
     ApiKeys, Auth, AuthKind, Balance, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener, Origin,
     Plan, Respond, RespondBody, RetryParts, Route, Server, Step, Table, Target, TimeoutParts, Upstream, UpstreamId,
@@ -236,14 +236,23 @@ fn upstream(plan: &Plan, upstream: &Upstream) -> Json {
             Balance::Hash(_) => "hash",
         },
         "pool_max": upstream.pool_max,
-        "pool_idle_ms": millis(upstream.pool_idle),
+        "pool_idle_ms": millis(upstream.pool_idle.unwrap_or(defaults::POOL_IDLE)),
+        "protocol": match upstream.protocol {
+            None | Some(UpstreamProtocol::Auto) => "auto",
+            Some(UpstreamProtocol::H1) => "h1",
+            Some(UpstreamProtocol::H2) => "h2",
+            Some(UpstreamProtocol::H2c) => "h2c",
+        },
         "timeouts": timeouts(upstream.timeouts),
         "retry": retry(&upstream.retry),
         "max_requests": upstream.max_requests,
         "max_pending": upstream.max_pending,
         "limits": upstream.limits.iter().map(|s: &Step<_>| steps(&s.origin)).collect::<Vec<_>>(),
         "send": upstream.send.iter().map(|s| steps(&s.origin)).collect::<Vec<_>>(),
-        "ca_file": upstream.ca_file.as_deref().map(path),
+        "ca_file": upstream.tls.ca.as_deref().map(path),
+        "certificate_file": upstream.tls.identity.as_ref().map(|(chain, _)| path(chain)),
+        "key_file": upstream.tls.identity.as_ref().map(|(_, key)| path(key)),
+        "server_name": upstream.tls.name.as_deref(),
         "host": match &upstream.host {
             HostHeader::Server => json!({ "kind": "server" }),
             HostHeader::Preserve => json!({ "kind": "preserve" }),

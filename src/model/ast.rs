@@ -189,8 +189,10 @@ pub struct Upstream {
     pub max_pending: Option<Expr>,
     /// `limit …`.
     pub limits: Vec<Statement>,
-    /// `tls { ca P }`.
-    pub tls_ca: Option<Expr>,
+    /// `protocol …`.
+    pub protocol: Option<Spanned<UpstreamProtocol>>,
+    /// `tls {…}`.
+    pub tls: Option<UpstreamTls>,
     /// `host preserve` or `host "x"`.
     pub host: Option<Spanned<HostHeader>>,
     /// `send header.X = EXPR`.
@@ -225,6 +227,32 @@ pub struct Discover {
     pub name: Name,
     /// `https`.
     pub https: bool,
+}
+
+/// `protocol h1|h2|h2c|auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2 over TLS.
+    H2,
+    /// HTTP/2 without TLS, by prior knowledge.
+    H2c,
+    /// What the server chooses.
+    Auto,
+}
+
+/// `tls {…}` of an upstream.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    /// `ca P`.
+    pub ca: Option<Expr>,
+    /// `certificate P key P`.
+    pub identity: Option<(Expr, Expr)>,
+    /// `server-name S`.
+    pub server_name: Option<Expr>,
+    /// The word `tls`.
+    pub span: Span,
 }
 
 /// `balance …`.

@@ -4,7 +4,7 @@
 
 pub mod router;
 
-use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, StatusMatch, TrailingSlash};
+use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, StatusMatch, TrailingSlash, UpstreamProtocol};
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Rate;
@@ -519,8 +519,10 @@ pub mod defaults {
     pub const BACKOFF: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(250));
     /// `pool max`, a server and worker.
     pub const POOL_MAX: usize = 1024;
-    /// `pool idle`.
-    pub const POOL_IDLE: Duration = Duration::from_secs(30);
+    /// `pool idle` of HTTP/1.1 connections: below the 5 s after which many servers close theirs (Node, Apache, uvicorn).
+    pub const POOL_IDLE: Duration = Duration::from_secs(4);
+    /// `pool idle` of HTTP/2 connections, which say when they close: below the 75 s of nginx.
+    pub const POOL_IDLE_H2: Duration = Duration::from_secs(60);
     /// `header max` of a listener.
     pub const HEADER_MAX: usize = 64 * 1024;
     /// `timeout header` of a listener.
@@ -546,8 +548,10 @@ pub struct Upstream {
     pub balance: Balance,
     /// Most connections a server and worker.
     pub pool_max: usize,
-    /// How long an unused connection is kept.
-    pub pool_idle: Duration,
+    /// How long an unused connection is kept; by default it depends on the protocol.
+    pub pool_idle: Option<Duration>,
+    /// Which HTTP is spoken, as written.
+    pub protocol: Option<UpstreamProtocol>,
     /// What its statements say, the defaults applied.
     pub timeouts: TimeoutParts,
     /// What its statements say, merged with `upstream *`; no defaults.
@@ -558,8 +562,8 @@ pub struct Upstream {
     pub max_pending: Option<u64>,
     /// `limit`s of the upstream itself.
     pub limits: Box<[Step<LimitUse>]>,
-    /// A CA file instead of the system's roots.
-    pub ca_file: Option<PathBuf>,
+    /// How TLS is spoken to `https` servers.
+    pub tls: UpstreamTls,
     /// The Host that is sent.
     pub host: HostHeader,
     /// `send header.X = E`.
@@ -568,6 +572,17 @@ pub struct Upstream {
     pub docs: SmolStr,
     /// Where it is declared.
     pub origin: Origin,
+}
+
+/// How TLS is spoken to `https` servers.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamTls {
+    /// A CA file instead of the system's roots.
+    pub ca: Option<PathBuf>,
+    /// The gateway's own certificate chain and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that certificates must have, and that SNI carries, where it is not the server's.
+    pub name: Option<SmolStr>,
 }
 
 /// A server of an upstream.

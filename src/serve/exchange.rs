@@ -11,7 +11,7 @@ use crate::upstream::balance::Tried;
 use crate::upstream::config::Timeouts;
 use crate::upstream::timer::Deadline;
 use crate::upstream::{
-    Answer, ErrorKind, ExchangeError, Limits, Picked, Request, Upgraded, Upstream, UpstreamBody, echo,
+    Answer, ErrorKind, ExchangeError, Limits, Picked, Request, Upgraded, Upstream, UpstreamBody, WriteHead, echo, http2,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, response};
@@ -239,8 +239,8 @@ impl Attempts<'_, '_> {
             limits: Limits::default(),
             interim: self.interim.is_welcome().then_some(&mut interim as &mut dyn FnMut(StatusCode, HeaderMap)),
         };
-        let target = &picked.endpoint().target;
-        let head = |out: &mut Vec<u8>| self.decided.outgoing(self.forward, target, entropy, out);
+        let server = &picked.endpoint().target;
+        let head = Outgoing { decided: self.decided, forward: self.forward, server, entropy };
         let exchange = self.upstream.exchange(picked, &mut request, head, body);
         let outcome = match total {
             None => exchange.await,
@@ -276,8 +276,19 @@ impl Attempts<'_, '_> {
     }
 
     fn retries_error(&self, error: &ExchangeError, method: &Method, repeatable: bool) -> bool {
-        if matches!(error.kind, ErrorKind::RequestBody | ErrorKind::Overloaded | ErrorKind::Unhealthy) {
+        if matches!(
+            error.kind,
+            ErrorKind::RequestBody
+                | ErrorKind::Overloaded
+                | ErrorKind::Unhealthy
+                | ErrorKind::NoUpgrade
+                | ErrorKind::Unsendable
+        ) {
             return false;
+        }
+        if error.kind == ErrorKind::Unprocessed {
+            let on = self.on().contains(&RetryOn::Connect) || self.on().contains(&RetryOn::Reset);
+            return on && (repeatable || !error.body_consumed);
         }
         if error.kind.is_connect() {
             return self.on().contains(&RetryOn::Connect);
@@ -298,6 +309,25 @@ impl Attempts<'_, '_> {
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
+    }
+}
+
+/// The head of a request, for whichever version of HTTP the server speaks.
+struct Outgoing<'a, 'r> {
+    decided: &'a Decided<'r>,
+    forward: &'a Forward,
+    server: &'a Server,
+    entropy: u128,
+}
+
+impl WriteHead for Outgoing<'_, '_> {
+    #[inline]
+    fn http1(&self, out: &mut Vec<u8>) {
+        self.decided.outgoing(self.forward, self.server, self.entropy, out);
+    }
+
+    fn http2(&self, out: &mut http2::Head) {
+        self.decided.outgoing(self.forward, self.server, self.entropy, out);
     }
 }
 
@@ -337,15 +367,21 @@ fn failure(missed: Missed) -> Failure {
         return client_failure(client.map_or(BodyFailure::Broken, |failure| failure.0));
     }
     let kind = match error.kind {
-        ErrorKind::Dns | ErrorKind::Refused | ErrorKind::Connect | ErrorKind::ConnectTimeout | ErrorKind::Tls => {
-            FailureKind::UpstreamConnect
-        }
+        ErrorKind::Dns
+        | ErrorKind::Refused
+        | ErrorKind::Connect
+        | ErrorKind::ConnectTimeout
+        | ErrorKind::Tls
+        | ErrorKind::NoUpgrade => FailureKind::UpstreamConnect,
+        ErrorKind::Unsendable => FailureKind::BadRequest,
         ErrorKind::Overloaded => FailureKind::Overloaded,
         ErrorKind::Unhealthy => FailureKind::UpstreamUnhealthy,
         ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => FailureKind::UpstreamTimeout,
-        ErrorKind::Reset | ErrorKind::Closed | ErrorKind::Malformed(_) | ErrorKind::RequestBody => {
-            FailureKind::UpstreamReset
-        }
+        ErrorKind::Reset
+        | ErrorKind::Closed
+        | ErrorKind::Malformed(_)
+        | ErrorKind::RequestBody
+        | ErrorKind::Unprocessed => FailureKind::UpstreamReset,
     };
     Failure::new(kind, error.to_string())
 }
@@ -370,6 +406,9 @@ fn word(kind: ErrorKind) -> SmolStr {
         ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => "timeout",
         ErrorKind::Malformed(_) => "malformed",
         ErrorKind::RequestBody => "request-body",
+        ErrorKind::Unprocessed => "refused-stream",
+        ErrorKind::NoUpgrade => "upgrade",
+        ErrorKind::Unsendable => "request",
     })
 }
 

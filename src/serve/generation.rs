@@ -1,12 +1,15 @@
 //! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
 
 use crate::load::materials::{Materials, Problem};
+use crate::model::ast::UpstreamProtocol;
 use crate::plan::{self, Plan, UpstreamId};
 use crate::policy::forwarded;
 use crate::upstream::budget::Limits as Budget;
-use crate::upstream::config::{self, Host, Pool, Roots, Scheme};
+use crate::upstream::config::{self, Host, Http2, Pem, Pool, Protocol, Scheme};
 use crate::upstream::timer::Timer;
-use crate::upstream::{Config, Shared, Upstream, tls};
+use crate::upstream::tls::{self, TlsError};
+use crate::upstream::{Config, Shared, Upstream};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -84,20 +87,20 @@ fn share(upstream: &plan::Upstream, old: Option<&Generation>, workers: u32) -> R
     if upstream.echo {
         return Ok(None);
     }
-    let config = config(upstream, workers);
+    let wrong = |error: &dyn std::fmt::Display| format!("upstream `{}`: {error}", upstream.name);
+    let config = config(upstream, workers).map_err(|error| wrong(&error))?;
     if let Some(same) = old.and_then(|old| old.shared_of(&upstream.name)).filter(|shared| shared.config == config) {
         return Ok(Some(same.clone()));
     }
     for server in config.servers.iter().filter(|server| server.scheme == Scheme::Https) {
-        tls::server_name(&server.host).map_err(|error| format!("upstream `{}`: {error}", upstream.name))?;
+        tls::server_name(&server.host).map_err(|error| wrong(&error))?;
     }
     let before = old.and_then(|old| old.shared_of(&upstream.name));
-    Shared::new(config, workers, before.map(|before| &**before))
-        .map(Some)
-        .map_err(|error| format!("upstream `{}`: {error}", upstream.name))
+    Shared::new(config, workers, before.map(|before| &**before)).map(Some).map_err(|error| wrong(&error))
 }
 
-fn config(upstream: &plan::Upstream, workers: u32) -> Config {
+/// The client's configuration. Reads the files that TLS needs: it is another one when they have changed.
+fn config(upstream: &plan::Upstream, workers: u32) -> Result<Config, TlsError> {
     let server = |server: &plan::Server| config::Server {
         scheme: if server.tls { Scheme::Https } else { Scheme::Http },
         host: if server.srv { Host::Srv(server.host.to_string()) } else { Host::from(server.host.as_str()) },
@@ -114,18 +117,32 @@ fn config(upstream: &plan::Upstream, workers: u32) -> Config {
         plan::Balance::Hash(_) => config::Balance::Hash,
     };
     let share = upstream.retry.budget.unwrap_or(plan::defaults::RETRY_BUDGET) / 100.0;
-    Config {
+    let pem = |path: &Option<PathBuf>| path.as_deref().map(Pem::read).transpose();
+    let tls = if upstream.servers.iter().any(|server| server.tls) {
+        let plan::UpstreamTls { ca, identity, name } = &upstream.tls;
+        let identity = identity.as_ref().map(|(chain, key)| Ok((Pem::read(chain)?, Pem::read(key)?))).transpose()?;
+        config::Tls { roots: pem(ca)?, identity, name: name.as_ref().map(ToString::to_string) }
+    } else {
+        config::Tls::default()
+    };
+    Ok(Config {
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
         balance,
         pool: Pool {
             max: u32::try_from(upstream.pool_max).ok().map(|max| max.saturating_mul(workers)),
-            idle: upstream.pool_idle,
+            protocol: match upstream.protocol {
+                Some(UpstreamProtocol::H1) => Protocol::Http1,
+                Some(UpstreamProtocol::H2 | UpstreamProtocol::H2c) => Protocol::Http2,
+                Some(UpstreamProtocol::Auto) | None => Protocol::Auto,
+            },
+            idle: upstream.pool_idle.unwrap_or(plan::defaults::POOL_IDLE),
+            http2: Http2 { idle: upstream.pool_idle.unwrap_or(plan::defaults::POOL_IDLE_H2), ..Http2::default() },
             ..Pool::default()
         },
-        roots: upstream.ca_file.clone().map_or(Roots::System, Roots::File),
+        tls,
         budget: Budget { share: share as f32, ..Budget::default() },
-    }
+    })
 }
 
 /// `max requests N pending M`.

@@ -5,6 +5,7 @@ use super::chunked::Event;
 use super::conn::{Conn, HEAD_ROOM};
 use super::decode::Decoder;
 use super::error::{ErrorKind, ExchangeError};
+use super::http2;
 use super::upload::Upload;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -26,7 +27,14 @@ const SLACK: usize = 64;
 pub struct UpstreamBody<B> {
     ready: Option<Bytes>,
     trailers: Option<HeaderMap>,
-    rest: Option<Box<Streaming<B>>>,
+    rest: Rest<B>,
+}
+
+/// What is still to come, and from where.
+enum Rest<B> {
+    Nothing,
+    Http1(Box<Streaming<B>>),
+    Http2(Box<http2::Incoming<B>>),
 }
 
 /// A body of which something is still to come.
@@ -45,6 +53,16 @@ pub(super) struct Streaming<B> {
 }
 
 impl<B> UpstreamBody<B> {
+    /// A body that is not there.
+    pub(super) fn empty() -> Self {
+        Self { ready: None, trailers: None, rest: Rest::Nothing }
+    }
+
+    /// The body on a stream.
+    pub(super) fn http2(incoming: http2::Incoming<B>) -> Self {
+        Self { ready: None, trailers: None, rest: Rest::Http2(Box::new(incoming)) }
+    }
+
     /// The body that `decoder` finds on `conn`, whose read buffer is behind the head.
     pub(super) fn new(
         mut conn: Conn,
@@ -65,9 +83,9 @@ impl<B> UpstreamBody<B> {
         let rest = match streaming.decoder {
             Decoder::Length(0) => {
                 streaming.finish();
-                None
+                Rest::Nothing
             }
-            _ => Some(Box::new(streaming)),
+            _ => Rest::Http1(Box::new(streaming)),
         };
         Ok(Self { ready, trailers: None, rest })
     }
@@ -189,8 +207,17 @@ where
         if let Some(data) = this.ready.take() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        let Some(rest) = &mut this.rest else {
-            return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+        let rest = match &mut this.rest {
+            Rest::Http1(rest) => rest,
+            Rest::Http2(incoming) => {
+                let frame = ready!(incoming.poll(cx));
+                // What is over gives its stream back before anybody asks again.
+                if !matches!(&frame, Ok(Some(frame)) if frame.is_data() && !incoming.is_over()) {
+                    this.rest = Rest::Nothing;
+                }
+                return Poll::Ready(frame.transpose());
+            }
+            Rest::Nothing => return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
         };
         let step = ready!(rest.poll_event(cx)).and_then(|event| match event {
             Event::End(trailers) => Ok((None, Some(trailers))),
@@ -200,7 +227,7 @@ where
             Ok((data, end)) => {
                 if let Some(trailers) = end {
                     this.trailers = trailers;
-                    if let Some(rest) = this.rest.take() {
+                    if let Rest::Http1(rest) = std::mem::replace(&mut this.rest, Rest::Nothing) {
                         rest.finish();
                     }
                 }
@@ -208,22 +235,25 @@ where
                 Poll::Ready(frame.map(Ok))
             }
             Err(error) => {
-                this.rest = None;
+                this.rest = Rest::Nothing;
                 Poll::Ready(Some(Err(error)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_none() && self.rest.is_none() && self.trailers.is_none()
+        self.ready.is_none() && self.trailers.is_none() && matches!(self.rest, Rest::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
         let ready = self.ready.as_ref().map_or(0, |data| data.len() as u64);
-        match self.rest.as_ref().map(|rest| &rest.decoder) {
-            None => SizeHint::with_exact(ready),
-            Some(Decoder::Length(left)) => SizeHint::with_exact(ready + left),
-            Some(_) => SizeHint::default(),
+        match &self.rest {
+            Rest::Nothing => SizeHint::with_exact(ready),
+            Rest::Http1(rest) => match rest.decoder {
+                Decoder::Length(left) => SizeHint::with_exact(ready + left),
+                Decoder::Chunked(_) | Decoder::Close => SizeHint::default(),
+            },
+            Rest::Http2(incoming) => incoming.size_hint(),
         }
     }
 }

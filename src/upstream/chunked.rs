@@ -198,7 +198,8 @@ fn fields(lines: &[u8]) -> Result<HeaderMap, Malformed> {
     Ok(fields)
 }
 
-fn forbidden(name: &HeaderName) -> bool {
+/// Whether a field may not stand in trailers.
+pub(super) fn forbidden(name: &HeaderName) -> bool {
     const NAMES: [HeaderName; 15] = [
         header::AUTHORIZATION,
         header::CACHE_CONTROL,

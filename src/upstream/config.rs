@@ -1,8 +1,12 @@
 //! What an upstream is: its servers, how they are balanced and pooled, and how patient the client is.
 
+use super::tls::TlsError;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
+use zeroize::Zeroizing;
 
 /// An upstream as the client needs it. Two equal configurations may share pools over a reload.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +19,8 @@ pub struct Config {
     pub balance: Balance,
     /// How connections are kept.
     pub pool: Pool,
-    /// Which authorities sign the certificates of `https` servers.
-    pub roots: Roots,
+    /// How TLS is spoken to `https` servers.
+    pub tls: Tls,
     /// The retry budget of the upstream.
     pub budget: crate::upstream::budget::Limits,
 }
@@ -117,11 +121,15 @@ pub enum Balance {
 }
 
 /// How connections to one server are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
+    /// Which version of HTTP is spoken.
+    pub protocol: Protocol,
+    /// How HTTP/2 connections are kept.
+    pub http2: Http2,
     /// Connections to one server, for all workers together; a worker may open its share, rounded up. `None`: no limit.
     pub max: Option<u32>,
-    /// How long an unused connection is kept.
+    /// How long an unused HTTP/1.1 connection is kept.
     pub idle: Duration,
     /// Requests of one worker that may wait for a connection of one server.
     pub pending: usize,
@@ -129,18 +137,92 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { max: None, idle: Duration::from_secs(60), pending: 1024 }
+        Self {
+            protocol: Protocol::Auto,
+            http2: Http2::default(),
+            max: None,
+            idle: Duration::from_secs(4),
+            pending: 1024,
+        }
     }
 }
 
-/// The trusted authorities for `https` servers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Roots {
-    /// Those of the operating system.
+/// The version of HTTP that is spoken to servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// What the server chooses in the TLS handshake; HTTP/1.1 where there is none.
     #[default]
-    System,
-    /// Those of a PEM file and no others.
-    File(PathBuf),
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, with prior knowledge where there is no TLS.
+    Http2,
+}
+
+/// How HTTP/2 connections are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// How long an unused connection is kept.
+    pub idle: Duration,
+    /// Streams at once on a connection, where the server allows as many.
+    pub streams: usize,
+    /// Bytes of a response head, as SETTINGS_MAX_HEADER_LIST_SIZE counts them.
+    pub head: u32,
+    /// How long a connection with requests on it may be silent before the server is asked for a sign of life.
+    pub silence: Duration,
+    /// How long it has for that.
+    pub answer: Duration,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            streams: 256,
+            head: 64 * 1024,
+            silence: Duration::from_secs(10),
+            answer: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How TLS is spoken to `https` servers. Certificates are always verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The trusted authorities: those of a PEM file and no others; by default those of the operating system.
+    pub roots: Option<Pem>,
+    /// The gateway's own certificate chain and its key.
+    pub identity: Option<(Pem, Pem)>,
+    /// The name that certificates must have, and that SNI carries, instead of the server's.
+    pub name: Option<String>,
+}
+
+/// A PEM file as it was read: another text makes another configuration.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pem {
+    /// Where it was read from.
+    pub path: PathBuf,
+    pub(super) text: Arc<Zeroizing<Vec<u8>>>,
+}
+
+impl Pem {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, with its name.
+    pub fn read(path: &Path) -> Result<Self, TlsError> {
+        let text = std::fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => TlsError::of(path, &"there is no such file"),
+            _ => TlsError::of(path, &error),
+        })?;
+        Ok(Self { path: path.to_owned(), text: Arc::new(Zeroizing::new(text)) })
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(f)
+    }
 }
 
 /// How long the parts of an exchange may take. Granularity: [`crate::upstream::timer::TICK`].

@@ -5,8 +5,8 @@ use super::error::{ErrorKind, ExchangeError};
 use super::pool::Slot;
 use super::stream::Stream;
 use super::timer::{Deadline, Timer};
+use super::tls::{Offer, Tls};
 use bytes::BytesMut;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
@@ -81,20 +81,20 @@ impl Wire {
 /// How connections to one endpoint are made.
 pub(super) struct Connector {
     pub(super) endpoint: Arc<Endpoint>,
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) tls: Option<(Tls, ServerName<'static>)>,
     pub(super) timer: Timer,
 }
 
 impl Connector {
     /// Connects and shakes hands before `end`, and remembers whether that went well.
-    pub(super) async fn connect(&self, end: Instant) -> Result<Wire, ExchangeError> {
+    pub(super) async fn connect(&self, end: Instant, offer: Offer) -> Result<(Stream, Deadline), ExchangeError> {
         let deadline = self.timer.deadline();
         let left = end.saturating_duration_since(Instant::now());
-        let opened = deadline.timeout(left, self.open(self.endpoint.address)).await;
+        let opened = deadline.timeout(left, self.open(self.endpoint.address, offer)).await;
         match opened.unwrap_or_else(|| Err(ExchangeError::new(ErrorKind::ConnectTimeout))) {
             Ok(stream) => {
                 self.endpoint.accepted();
-                Ok(Wire::new(stream, deadline))
+                Ok((stream, deadline))
             }
             Err(error) => {
                 self.endpoint.refused();
@@ -103,7 +103,12 @@ impl Connector {
         }
     }
 
-    async fn open(&self, address: SocketAddr) -> Result<Stream, ExchangeError> {
+    /// Whether the server speaks TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    async fn open(&self, address: SocketAddr, offer: Offer) -> Result<Stream, ExchangeError> {
         let tcp = TcpStream::connect(address).await.map_err(|error| {
             let kind = match error.kind() {
                 io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
@@ -113,10 +118,10 @@ impl Connector {
             ExchangeError::because(kind, error)
         })?;
         tcp.set_nodelay(true).map_err(|error| ExchangeError::because(ErrorKind::Connect, error))?;
-        let Some((config, name)) = &self.tls else {
+        let Some((tls, name)) = &self.tls else {
             return Ok(Stream::Tcp(tcp));
         };
-        let tls = tokio_rustls::TlsConnector::from(config.clone()).connect(name.clone(), tcp);
+        let tls = tokio_rustls::TlsConnector::from(tls.config(offer)).connect(name.clone(), tcp);
         let tls = Box::pin(tls).await.map_err(|error| ExchangeError::because(ErrorKind::Tls, error))?;
         Ok(Stream::Tls(Box::new(tls)))
     }

@@ -42,10 +42,17 @@ pub enum ErrorKind {
     ResponseTimeout,
     /// A body stood still for too long.
     IdleTimeout,
-    /// The response is not clean HTTP/1.1.
+    /// The response is not clean HTTP.
     Malformed(Malformed),
     /// The caller's request body failed, or was not as long as it said.
     RequestBody,
+    /// The server says that it did nothing with the request (HTTP/2: a refused stream, or one beyond a GOAWAY):
+    /// any method may be tried again.
+    Unprocessed,
+    /// The request asks for an upgrade, and the server is spoken to in HTTP/2 only.
+    NoUpgrade,
+    /// The request cannot be said in HTTP/2.
+    Unsendable,
 }
 
 impl ErrorKind {
@@ -81,6 +88,11 @@ impl ExchangeError {
         Self::because(kind, error)
     }
 
+    /// What caused it, in words.
+    pub(super) fn cause(&self) -> String {
+        self.source.as_ref().map_or_else(String::new, ToString::to_string)
+    }
+
     /// The connection ended, whatever the words for it.
     pub(super) fn is_ended(&self) -> bool {
         matches!(self.kind, ErrorKind::Reset | ErrorKind::Closed)
@@ -96,8 +108,8 @@ impl From<Malformed> for ExchangeError {
 impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            Some(source) => write!(f, "{}: {source}", self.kind),
-            None => self.kind.fmt(f),
+            Some(source) if !source.to_string().is_empty() => write!(f, "{}: {source}", self.kind),
+            _ => self.kind.fmt(f),
         }
     }
 }
@@ -124,6 +136,9 @@ impl fmt::Display for ErrorKind {
             Self::IdleTimeout => "the body stood still for too long",
             Self::Malformed(reason) => return write!(f, "malformed response: {reason}"),
             Self::RequestBody => "the request body failed",
+            Self::Unprocessed => "the server did not take the request",
+            Self::NoUpgrade => "an upgrade needs HTTP/1.1, and only HTTP/2 is spoken to this upstream",
+            Self::Unsendable => "the request cannot be sent in HTTP/2",
         })
     }
 }
@@ -153,6 +168,8 @@ pub enum Malformed {
     TooManyInterim,
     /// 101 without an upgrade in the request.
     UnexpectedUpgrade,
+    /// Frames that are not HTTP/2, or say what no response may say.
+    Http2,
 }
 
 impl fmt::Display for Malformed {
@@ -169,6 +186,7 @@ impl fmt::Display for Malformed {
             Self::Trailers => "bad trailers",
             Self::TooManyInterim => "too many interim responses",
             Self::UnexpectedUpgrade => "an upgrade that nobody asked for",
+            Self::Http2 => "not HTTP/2 as it should be",
         })
     }
 }

@@ -39,12 +39,17 @@ impl Head {
     /// The framing of this response's body to a request with `method`.
     #[must_use]
     pub fn body(&self, method: &Method) -> Framing {
-        let none = *method == Method::HEAD
-            || self.status.is_informational()
-            || self.status == StatusCode::NO_CONTENT
-            || self.status == StatusCode::NOT_MODIFIED;
-        if none { Framing::Length(0) } else { self.framing }
+        if has_no_body(method, self.status) { Framing::Length(0) } else { self.framing }
     }
+}
+
+/// Whether a response with `status` to a request with `method` has no body, whatever its fields say (RFC 9110, 6.4.1).
+#[inline]
+pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
 }
 
 /// Reads heads from a buffer that grows between the calls, in time linear in its length.
@@ -195,7 +200,7 @@ impl Facts {
 }
 
 /// Digits only; what does not fit in 63 bits is no length.
-fn decimal(text: &[u8]) -> Option<u64> {
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 19 {
         return None;
     }

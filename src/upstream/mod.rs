@@ -1,5 +1,5 @@
-//! The HTTP/1.1 client towards upstream servers, written for one job: to carry a request and its response
-//! with little work and no doubt.
+//! The HTTP client towards upstream servers, written for one job: to carry a request and its response
+//! with little work and no doubt. HTTP/1.1 is its own; for HTTP/2 see [`http2`].
 //!
 //! An [`Upstream`] belongs to one worker and never leaves its thread: pools, buffers and deadlines need no
 //! locks. What workers share of an upstream is in [`Shared`]. One exchange goes
@@ -15,6 +15,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod attempt;
 pub mod balance;
 mod body;
 pub mod budget;
@@ -26,6 +27,7 @@ pub mod echo;
 mod endpoint;
 mod error;
 pub mod head;
+pub mod http2;
 pub mod keeper;
 pub mod offline;
 mod pool;
@@ -45,7 +47,7 @@ pub use config::{Config, Limits, Server, Timeouts};
 pub use conn::Conn;
 pub use endpoint::{Endpoint, Set, State};
 pub use error::{ErrorKind, ExchangeError, Malformed};
-pub use send::{Answer, Request, send};
+pub use send::{Answer, Request, WriteHead, send};
 pub use shared::Shared;
 pub use upgrade::Upgraded;
 
@@ -189,7 +191,7 @@ impl Upstream {
         drop(gone);
     }
 
-    /// A connection to an endpoint: an idle one, a new one, or one that is waited for in line, within `connect`.
+    /// An HTTP/1.1 connection to an endpoint: an idle one, a new one, or one that is waited for in line, within `connect`.
     ///
     /// # Errors
     /// Those of connecting, and [`ErrorKind::Overloaded`].
@@ -197,8 +199,8 @@ impl Upstream {
         picked.0.checkout(Want::Any, connect).await
     }
 
-    /// One attempt at a request: takes a connection and [`send`]s. Where an idle connection turns out to
-    /// have been closed by the server, a request that may be repeated is sent again on a new one, which
+    /// One attempt at a request: takes a connection or a stream and [`send`]s. Where an idle connection turns out
+    /// to have been closed by the server, a request that may be repeated is sent again on a new one, which
     /// is still the same attempt.
     ///
     /// # Errors
@@ -207,24 +209,13 @@ impl Upstream {
         &self,
         picked: &Picked,
         request: &mut Request<'_>,
-        head: impl Fn(&mut Vec<u8>),
+        head: impl WriteHead,
         body: &mut Option<B>,
     ) -> Result<Answer<B>, ExchangeError>
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
     {
-        let pool = &picked.0;
-        let repeatable = request.method.is_idempotent() && body.as_ref().is_none_or(Body::is_end_stream);
-        let mut want = if repeatable { Want::Any } else { Want::Sure };
-        loop {
-            let conn = pool.checkout(want, request.timeouts.connect).await?;
-            match send(conn, request, &head, body).await {
-                Err(error) if error.stale && !error.body_consumed && request.method.is_idempotent() => {
-                    want = Want::Fresh;
-                }
-                outcome => return outcome,
-            }
-        }
+        picked.0.exchange(request, &head, body).await
     }
 }
 
@@ -236,6 +227,10 @@ impl Members {
             let known = old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
             let pool = known.cloned().unwrap_or_else(|| {
                 let tls = shared.tls.clone().zip(endpoint.tls_name.clone());
+                let tls = tls.map(|(tls, name)| {
+                    let name = tls.name().unwrap_or(name);
+                    (tls, name)
+                });
                 Pool::new(Connector { endpoint: endpoint.clone(), tls, timer: timer.clone() }, shared)
             });
             pool.counts.set(balancer.needs_load());

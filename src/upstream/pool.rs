@@ -2,11 +2,13 @@
 //! there may be no more, requests wait in line.
 
 use super::Members;
-use super::config;
+use super::config::{self, Protocol, Timeouts};
 use super::conn::{Conn, Connector, Wire};
 use super::endpoint::Endpoint;
 use super::error::{ErrorKind, ExchangeError};
+use super::http2::Links;
 use super::shared::Shared;
+use super::tls::Offer;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
@@ -20,17 +22,21 @@ use tokio::time::Instant;
 const COLD: Duration = Duration::from_secs(1);
 
 pub(super) struct Pool {
-    connector: Connector,
+    pub(super) connector: Connector,
     /// Requests are counted, because the balance asks.
     pub(super) counts: Cell<bool>,
     /// Connections that this worker may have.
     max: usize,
-    limits: config::Pool,
+    pub(super) limits: config::Pool,
     /// Oldest first.
     idle: RefCell<VecDeque<Box<Wire>>>,
     /// Slots given out: connections in use or being made.
     used: Cell<usize>,
     waiting: RefCell<VecDeque<oneshot::Sender<Grant>>>,
+    /// Connections that speak HTTP/2. Their places count as used.
+    pub(super) links: Links,
+    /// With `protocol auto` over TLS: the server chose HTTP/1.1.
+    http1: Cell<bool>,
 }
 
 /// What the first in line gets: the right to a connection, and one that just became free.
@@ -49,7 +55,7 @@ pub(super) enum Want {
 
 impl Pool {
     pub(super) fn new(connector: Connector, shared: &Shared) -> Rc<Self> {
-        let limits = shared.config.pool;
+        let limits = shared.config.pool.clone();
         let share = |max: u32| max.div_ceil(shared.workers.max(1)).max(1) as usize;
         Rc::new(Self {
             connector,
@@ -59,12 +65,34 @@ impl Pool {
             idle: RefCell::default(),
             used: Cell::new(0),
             waiting: RefCell::default(),
+            links: Links::default(),
+            http1: Cell::new(false),
         })
     }
 
     /// Where its connections go.
     pub(super) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.connector.endpoint
+    }
+
+    /// Whether HTTP/1.1 is what requests to this server are sent in, as far as is known.
+    #[inline]
+    pub(super) fn is_http1(&self) -> bool {
+        match self.limits.protocol {
+            Protocol::Http1 => true,
+            Protocol::Http2 => false,
+            Protocol::Auto => !self.connector.is_tls() || self.http1.get(),
+        }
+    }
+
+    /// Whether only HTTP/2 may be spoken.
+    pub(super) fn is_strictly_http2(&self) -> bool {
+        self.limits.protocol == Protocol::Http2
+    }
+
+    /// What the server chose; a failed handshake says that it may choose anew.
+    pub(super) fn set_http1(&self, chosen: bool) {
+        self.http1.set(chosen);
     }
 
     /// A connection, within `connect` if it must be waited for or made.
@@ -83,8 +111,8 @@ impl Pool {
             }
         }
         let end = end.unwrap_or_else(|| Instant::now() + connect);
-        let wire = Box::pin(self.connector.connect(end)).await?;
-        Ok(Conn::new(Box::new(wire), slot))
+        let (stream, deadline) = Box::pin(self.connector.connect(end, Offer::Http1)).await?;
+        Ok(Conn::new(Box::new(Wire::new(stream, deadline)), slot))
     }
 
     /// The idle connection that was used last, if it is still good.
@@ -111,6 +139,14 @@ impl Pool {
             self.waiting.borrow_mut().retain(|sender| !sender.is_closed());
         }
         granted.and_then(Result::ok).ok_or_else(|| ExchangeError::new(ErrorKind::ConnectTimeout))
+    }
+
+    #[inline]
+    fn give_place(self: &Rc<Self>) {
+        self.used.set(self.used.get().saturating_sub(1));
+        if !self.waiting.borrow().is_empty() {
+            self.grant();
+        }
     }
 
     /// Hands a free slot, and what connection there is, to the first who still waits.
@@ -145,6 +181,7 @@ impl Pool {
             }
             unused < self.limits.idle && wire.stream.is_quiet(false)
         });
+        self.reap_links(now);
     }
 
     /// Connections that are open or being made.
@@ -159,11 +196,43 @@ pub(super) async fn reaper(members: Weak<RefCell<Members>>, idle: Duration) {
     loop {
         tokio::time::sleep(every).await;
         let Some(members) = members.upgrade() else { return };
-        members.borrow().pools.iter().for_each(|pool| pool.reap());
+        members.borrow().pools.iter().for_each(|pool| {
+            pool.reap();
+            // A place may have come free where HTTP/1.1 had them all.
+            pool.serve_waiting(Timeouts::default().connect);
+        });
     }
 }
 
-/// The right to one connection.
+/// The place of an HTTP/2 connection among those that the pool may have.
+pub(super) struct Place(Weak<Pool>);
+
+impl Place {
+    pub(super) fn take(pool: &Rc<Pool>) -> Option<Self> {
+        let used = pool.used.get();
+        if used >= pool.max {
+            return None;
+        }
+        pool.used.set(used + 1);
+        Some(Self(Rc::downgrade(pool)))
+    }
+
+    /// The connection turned out to speak HTTP/1.1.
+    pub(super) fn into_slot(mut self, pool: &Rc<Pool>) -> Slot {
+        self.0 = Weak::new();
+        Slot { counted: Counted::new(pool) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.give_place();
+        }
+    }
+}
+
+/// The right to one connection, for a request.
 pub(super) struct Slot {
     counted: Counted,
 }
@@ -194,22 +263,22 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let pool = &self.counted.pool;
-        pool.used.set(pool.used.get().saturating_sub(1));
-        if !pool.waiting.borrow().is_empty() {
-            pool.grant();
-        }
+        self.counted.pool.give_place();
     }
 }
 
 /// A request that counts for the balance, where somebody counts.
-struct Counted {
+pub(super) struct Counted {
     pool: Rc<Pool>,
     counts: bool,
 }
 
 impl Counted {
-    fn new(pool: &Rc<Pool>) -> Self {
+    pub(super) fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+
+    pub(super) fn new(pool: &Rc<Pool>) -> Self {
         let counts = pool.counts.get();
         if counts {
             pool.endpoint().load().fetch_add(1, Relaxed);

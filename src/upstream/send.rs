@@ -6,6 +6,7 @@ use super::conn::{Conn, HEAD_ROOM};
 use super::decode::Decoder;
 use super::error::{ErrorKind, ExchangeError, Malformed};
 use super::head::{Head, HeadReader};
+use super::http2;
 use super::upgrade::Upgraded;
 use super::upload::Upload;
 use bytes::Bytes;
@@ -17,9 +18,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Interim responses before a final one.
-const MAX_INTERIM: u32 = 16;
+pub(super) const MAX_INTERIM: u32 = 16;
 /// How long a body is held back for `100 Continue`; servers need not send it (RFC 9110, 10.1.1).
-const CONTINUE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const CONTINUE_WAIT: Duration = Duration::from_secs(1);
 
 /// What the client must know of a request besides its head and body.
 pub struct Request<'a> {
@@ -50,6 +51,28 @@ impl<'a> Request<'a> {
             limits: Limits::default(),
             interim: None,
         }
+    }
+}
+
+/// Writes the head of a request, in whichever version of HTTP it goes out. A function that writes HTTP/1.1 is one.
+pub trait WriteHead {
+    /// The request line and the header lines, each with its CR LF; see [`send`].
+    fn http1(&self, out: &mut Vec<u8>);
+
+    /// The same in HTTP/2.
+    fn http2(&self, out: &mut http2::Head);
+}
+
+impl<F: Fn(&mut Vec<u8>)> WriteHead for F {
+    #[inline]
+    fn http1(&self, out: &mut Vec<u8>) {
+        self(out);
+    }
+
+    fn http2(&self, out: &mut http2::Head) {
+        let mut text = Vec::with_capacity(512);
+        self(&mut text);
+        out.read(&text);
     }
 }
 

@@ -3,8 +3,7 @@
 use super::budget::Budget;
 use super::config::{Config, Host, Scheme, Server};
 use super::endpoint::{Endpoint, Member, Set};
-use super::tls::{self, TlsError};
-use rustls::ClientConfig;
+use super::tls::{Tls, TlsError};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -20,7 +19,7 @@ pub struct Shared {
     /// The configuration it was made from.
     pub config: Config,
     pub(super) workers: u32,
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) tls: Option<Tls>,
     budget: Budget,
     began: Instant,
     version: AtomicU32,
@@ -59,7 +58,7 @@ impl Shared {
     /// The certificate authorities cannot be read.
     pub fn new(config: Config, workers: u32, old: Option<&Shared>) -> Result<Arc<Self>, TlsError> {
         let secure = config.servers.iter().any(|server| server.scheme == Scheme::Https);
-        let tls = if secure { Some(tls::client_config(&config.roots)?) } else { None };
+        let tls = if secure { Some(Tls::new(&config.tls)?) } else { None };
         let found = config.servers.iter().map(|server| match server.host {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(ip, server.port);

@@ -4,9 +4,13 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+/// How long a connection is silent before the kernel asks whether the other machine is there.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
 
 /// A connected transport.
 #[derive(Debug)]
@@ -31,6 +35,21 @@ impl Stream {
             }
         };
         quiet && (!ask || would_block(socket2::SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()])))
+    }
+
+    /// The protocol that TLS agreed on.
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    /// Lets the kernel find out when the other machine is gone, for connections that may be silent for long.
+    pub(super) fn keep_alive(&self) {
+        let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_AFTER / 3).with_retries(3);
+        // Without it, it takes longer to find out.
+        let _ = socket2::SockRef::from(self.tcp()).set_tcp_keepalive(&probes);
     }
 
     /// TCP hands every write to the kernel at once; TLS may keep some of it.

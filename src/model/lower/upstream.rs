@@ -2,7 +2,10 @@
 
 use super::reader::{Reader, settings};
 use super::{assign, limit, timeouts};
-use crate::model::ast::{Balance, Discover, HostHeader, Name, Server, Spanned, Statement, StatementKind, Upstream};
+use crate::model::ast::{
+    Balance, Discover, HostHeader, Name, Server, Spanned, Statement, StatementKind, Upstream, UpstreamProtocol,
+    UpstreamTls,
+};
 use crate::model::statements::Context;
 use crate::syntax::tree::{Item, ItemKind, StrPart};
 
@@ -75,6 +78,14 @@ fn setting(r: &mut Reader, up: &mut Upstream) {
         "discover" => up.discovers.extend(discover(r)),
         "echo" => up.echo = Some(r.keyword),
         "balance" => up.balance = balance(r),
+        "protocol" => {
+            up.protocol = r.one_of(&[
+                ("h1", UpstreamProtocol::H1),
+                ("h2", UpstreamProtocol::H2),
+                ("h2c", UpstreamProtocol::H2c),
+                ("auto", UpstreamProtocol::Auto),
+            ]);
+        }
         "pool" => pairs(r, "max", "idle", &mut up.pool_max, &mut up.pool_idle),
         "timeout" => up.timeouts = timeouts::timeouts(r),
         "retry" => up.retry = Some(timeouts::retry(r)),
@@ -90,10 +101,19 @@ fn setting(r: &mut Reader, up: &mut Upstream) {
             up.max_pending = r.word("pending").map(|_| r.expr("a number"));
         }
         "tls" => {
+            let span = r.keyword;
             if let Some(block) = r.block() {
-                let mut ca = None;
-                r.failed |= settings(block, Context::UPSTREAM_TLS, r.d, |r| ca = Some(r.file()));
-                up.tls_ca = ca;
+                let mut tls = UpstreamTls { ca: None, identity: None, server_name: None, span };
+                r.failed |= settings(block, Context::UPSTREAM_TLS, r.d, |r| match r.row.word {
+                    "ca" => tls.ca = Some(r.file()),
+                    "certificate" => {
+                        let certificate = r.file();
+                        r.expect_word("key");
+                        tls.identity = Some((certificate, r.file()));
+                    }
+                    _ => tls.server_name = Some(r.expr("a name in quotes")),
+                });
+                up.tls = Some(tls);
             }
         }
         "host" => {

@@ -44,7 +44,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("which server is next")
         .example("balance least-requests"),
     Row::new("pool", C::UPSTREAM, "max INT idle DURATION")
-        .doc("how many connections are kept, and for how long")
+        .doc("how many connections there may be to a server, and how long unused ones are kept")
         .example("pool max 64 idle 30s"),
     Row::new("timeout", C::UPSTREAM, "connect DURATION, response DURATION, idle DURATION")
         .doc("how long connecting, the first byte, and a pause may take")
@@ -81,10 +81,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("keeps a client at one server")
         .example("sticky cookie shard")
         .later(),
-    Row::new("protocol", C::UPSTREAM, "h1|h2|h2c|auto")
-        .doc("the version of HTTP spoken to it")
-        .example("protocol h2c")
-        .later(),
+    Row::new("protocol", C::UPSTREAM, "h1|h2|h2c|auto").doc("the version of HTTP spoken to it").example("protocol h2c"),
     Row::new("health", C::UPSTREAM, "{…}")
         .doc("asks servers whether they are well")
         .example("health { GET /healthz; every 5s }")
@@ -98,13 +95,11 @@ pub(super) static ROWS: &[Row] = &[
         .doc("the certificates that are trusted instead of the system's")
         .example("ca \"internal-ca.pem\""),
     Row::new("certificate", C::UPSTREAM_TLS, "\"PATH\" key \"PATH\"")
-        .doc("the gateway's own certificate")
-        .example("certificate \"gw.pem\" key \"gw.key\"")
-        .later(),
+        .doc("the gateway's own certificate chain and its key, for servers that ask for one")
+        .example("certificate \"gw.pem\" key \"gw.key\""),
     Row::new("server-name", C::UPSTREAM_TLS, "\"NAME\"")
-        .doc("the name in the TLS handshake")
-        .example("server-name \"orders\"")
-        .later(),
+        .doc("the name that is asked for and that the server's certificate must have, instead of the server's own")
+        .example("server-name \"orders.internal\""),
     // auth
     Row::new("issuer", C::JWT, "\"TEXT\", …|any")
         .doc("who must have signed")

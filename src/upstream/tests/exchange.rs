@@ -72,8 +72,8 @@ fn an_upgrade_is_a_tunnel() {
         let up = client(&server);
         let mut request = Request { upgrade: true, ..Request::new(&Method::GET) };
         let line = b"GET /chat HTTP/1.1\r\nconnection: upgrade\r\nupgrade: chat\r\n";
-        let answer =
-            up.exchange(&up.at(0), &mut request, |out| out.extend_from_slice(line), &mut None::<Feed>).await.unwrap();
+        let head = |out: &mut Vec<u8>| out.extend_from_slice(line);
+        let answer = up.exchange(&up.at(0), &mut request, head, &mut None::<Feed>).await.unwrap();
         let Answer::Upgrade(response) = answer else { panic!("no upgrade") };
         assert_eq!((response.status().as_u16(), &response.headers()["upgrade"]), (101, &"chat".parse().unwrap()));
         let mut tunnel = response.into_body();
@@ -122,7 +122,12 @@ fn dropping_a_response_closes_its_connection() {
         let up = client(&server);
         let mut request = Request::new(&Method::GET);
         let answer = up
-            .exchange(&up.at(0), &mut request, |out| out.extend_from_slice(b"GET / HTTP/1.1\r\n"), &mut None::<Feed>)
+            .exchange(
+                &up.at(0),
+                &mut request,
+                |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\n"),
+                &mut None::<Feed>,
+            )
             .await;
         let response = response(answer.unwrap());
         assert_eq!((response.body().size_hint().exact(), up.connections(0)), (Some(100_000), 1));

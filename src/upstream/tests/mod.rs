@@ -4,13 +4,14 @@ mod differential;
 mod exchange;
 mod failure;
 mod framing;
+mod multiplexed;
 mod peer;
 mod pooling;
 mod secure;
 mod upload;
 
 use super::balance::Tried;
-use super::config::{self, Balance, Config, Host, Roots, Scheme, Server, Timeouts};
+use super::config::{self, Balance, Config, Host, Scheme, Server, Timeouts};
 use super::timer::Timer;
 use super::{Answer, ErrorKind, ExchangeError, Picked, Request, Shared, Upstream, UpstreamBody, resolve};
 use bytes::Bytes;
@@ -106,7 +107,7 @@ fn config(address: SocketAddr) -> Config {
         }],
         balance: Balance::P2c,
         pool: config::Pool::default(),
-        roots: Roots::System,
+        tls: config::Tls::default(),
         budget: Default::default(),
     }
 }

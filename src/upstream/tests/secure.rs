@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::upstream::ErrorKind;
+use crate::upstream::config::Protocol;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -60,11 +61,16 @@ async fn secure(close: bool) -> Scripted {
     .await
 }
 
-fn https(server: &Scripted, host: &str, roots: Roots) -> Upstream {
+fn roots(name: &str) -> config::Tls {
+    config::Tls { roots: Some(config::Pem::read(&file(name)).unwrap()), ..Default::default() }
+}
+
+fn https(server: &Scripted, host: &str, tls: config::Tls) -> Upstream {
     let mut config = config(server.address);
     config.servers[0].scheme = Scheme::Https;
     config.servers[0].host = Host::from(host);
-    upstream(Config { roots, ..config })
+    config.pool.protocol = Protocol::Http1;
+    upstream(Config { tls, ..config })
 }
 
 #[test]
@@ -73,7 +79,7 @@ fn requests_over_tls_share_a_connection() {
         let server = secure(false).await;
         for (host, name) in [("localhost", "localhost"), ("127.0.0.1", "none")] {
             let before = server.connections.get();
-            let up = https(&server, host, Roots::File(file("ca.pem")));
+            let up = https(&server, host, roots("ca.pem"));
             for _ in 0..3 {
                 assert_eq!(get(&up).await.unwrap().body, format!("{name} http/1.1 0").as_bytes());
             }
@@ -90,7 +96,7 @@ fn certificates_are_verified() {
         let server = secure(false).await;
         let mut wrong = config(server.address);
         wrong.servers[0].scheme = Scheme::Https;
-        for up in [upstream(wrong), https(&server, "127.0.0.2", Roots::File(file("ca.pem")))] {
+        for up in [upstream(wrong), https(&server, "127.0.0.2", roots("ca.pem"))] {
             let error = get(&up).await.unwrap_err();
             assert!(matches!(error.kind, ErrorKind::Tls | ErrorKind::Refused), "{error}");
             assert!(error.kind.is_connect());
@@ -102,18 +108,18 @@ fn certificates_are_verified() {
 fn an_end_without_close_notify_is_no_end() {
     local(async {
         let server = secure(true).await;
-        let up = https(&server, "127.0.0.1", Roots::File(file("ca.pem")));
+        let up = https(&server, "127.0.0.1", roots("ca.pem"));
         assert_eq!(get(&up).await.unwrap_err().kind, ErrorKind::Closed);
     });
 }
 
 #[test]
 fn authorities_that_cannot_be_read() {
-    for (path, says) in [("no-such-file.pem", "no-such-file.pem"), ("server.key", "no certificate")] {
-        let mut config = config(([127, 0, 0, 1], 1).into());
-        config.servers[0].scheme = Scheme::Https;
-        config.roots = Roots::File(file(path));
-        let error = Shared::new(config, 1, None).err().expect("no authorities").to_string();
-        assert!(error.contains(says), "{error}");
-    }
+    let error = config::Pem::read(&file("no-such-file.pem")).unwrap_err().to_string();
+    assert!(error.contains("no-such-file.pem"), "{error}");
+    let mut config = config(([127, 0, 0, 1], 1).into());
+    config.servers[0].scheme = Scheme::Https;
+    config.tls = roots("server.key");
+    let error = Shared::new(config, 1, None).err().expect("no authorities").to_string();
+    assert!(error.contains("no certificate"), "{error}");
 }

@@ -145,7 +145,7 @@ fn upstreams() {
     let b = &program.upstreams[1];
     assert!(!b.damaged && b.servers[1].backup && b.servers[0].weight.is_some());
     assert!(matches!(b.balance, Some(Spanned { value: Balance::Hash(_), .. })));
-    assert!(b.pool_max.is_some() && b.pool_idle.is_some() && b.max_pending.is_some() && b.tls_ca.is_some());
+    assert!(b.pool_max.is_some() && b.pool_idle.is_some() && b.max_pending.is_some() && b.tls.is_some());
     let retry = b.retry.as_ref().unwrap();
     assert_eq!(
         retry.on.iter().map(|o| o.value).collect::<Vec<_>>(),
