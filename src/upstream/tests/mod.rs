@@ -3,6 +3,7 @@
 mod differential;
 mod exchange;
 mod failure;
+mod frames;
 mod framing;
 mod multiplexed;
 mod peer;
