@@ -3,6 +3,8 @@
 #[path = "serve/support.rs"]
 mod support;
 
+#[path = "serve/answers.rs"]
+mod answers;
 #[path = "serve/backend.rs"]
 mod backend;
 #[path = "serve/faults.rs"]
@@ -11,13 +13,19 @@ mod faults;
 mod http2;
 #[path = "serve/life.rs"]
 mod life;
+#[path = "serve/paths.rs"]
+mod paths;
 #[path = "serve/policies.rs"]
 mod policies;
 #[path = "serve/proxy.rs"]
 mod proxy;
 #[path = "serve/reload.rs"]
 mod reload;
+#[path = "serve/slow.rs"]
+mod slow;
 #[path = "serve/torture.rs"]
 mod torture;
 #[path = "serve/upstreams.rs"]
 mod upstreams;
+#[path = "serve/websocket.rs"]
+mod websocket;

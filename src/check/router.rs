@@ -4,7 +4,29 @@ use super::Compiler;
 use super::routes::{self, RouteFacts};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::router::Router;
+use crate::source::Span;
 use smol_str::SmolStr;
+
+/// What a route asks of its callers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protection<'f> {
+    /// It forwards nothing.
+    NotNeeded,
+    /// As in [`RouteFacts`].
+    Of { anonymous: bool, requires: &'f [Span] },
+}
+
+impl Protection<'_> {
+    /// Who is refused at `other` may pass here.
+    fn is_weaker_than(&self, other: &Protection<'_>) -> bool {
+        let (Protection::Of { anonymous, requires }, Protection::Of { anonymous: theirs, requires: asked }) =
+            (self, other)
+        else {
+            return false;
+        };
+        (*anonymous && !theirs) || asked.iter().any(|r| !requires.contains(r))
+    }
+}
 
 impl Compiler<'_> {
     /// Listeners with the same routes share a router.
@@ -13,7 +35,10 @@ impl Compiler<'_> {
         for i in 0..self.plan.listeners.len() {
             let here: Vec<usize> = (0..routes.len()).filter(|&r| routes[r].listeners.contains(&(i as u32))).collect();
             let known = made.iter().position(|m| *m == here).unwrap_or_else(|| {
-                self.plan.routers.push(Router::new(here.iter().map(|&r| (r as u32, &routes[r].key))));
+                let router = Router::new(here.iter().map(|&r| (r as u32, &routes[r].key)));
+                let (classes, kinds) = self.protection(&here, routes);
+                let weaker = |a: u16, b: u16| kinds[usize::from(a)].is_weaker_than(&kinds[usize::from(b)]);
+                self.plan.routers.push(router.protecting(classes, weaker));
                 made.push(here);
                 made.len() - 1
             });
@@ -21,6 +46,23 @@ impl Compiler<'_> {
         }
         routes::check(routes, self.d);
         self.nothing_is_served(routes);
+    }
+
+    /// The kinds of protection of these routes, and which of them each has. A route that forwards nothing needs none.
+    fn protection<'f>(&self, here: &[usize], routes: &'f [RouteFacts]) -> (Box<[u16]>, Vec<Protection<'f>>) {
+        let mut kinds = Vec::new();
+        let classes = here.iter().map(|&r| {
+            let kind = match self.plan.routes.get(r).is_some_and(|route| route.target.forwards()) {
+                true => Protection::Of { anonymous: routes[r].anonymous, requires: &routes[r].requires },
+                false => Protection::NotNeeded,
+            };
+            let known = kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
+                kinds.push(kind);
+                kinds.len() - 1
+            });
+            u16::try_from(known).unwrap_or(u16::MAX)
+        });
+        (classes.collect(), kinds)
     }
 
     /// No listener, no route, or only listeners that redirect; said where nothing else explains it.

@@ -45,13 +45,7 @@ pub async fn decide<'r, W: World, T: Trace>(
     world: &W,
     trace: &T,
 ) -> Decided<'r> {
-    let mut decided = Decided {
-        cx: Context::new(plan, head),
-        outcome: Outcome::Refuse(Vec::new()),
-        holds: Vec::new(),
-        rate_limits: None,
-        cors: None,
-    };
+    let mut decided = Decided::new(plan, head);
     match run(&mut decided, path, world, trace).await {
         Ok(outcome) => decided.outcome = outcome,
         Err(refused) => {

@@ -3,11 +3,13 @@
 use super::world::{Trace, World};
 use crate::model::eval::Facts;
 use crate::model::facts::Fact;
+use crate::model::percent::{self, Octet};
 use crate::model::table::TableData;
 use crate::model::value::{NameKind, Value};
 use crate::plan::router::Captures;
 use crate::plan::{AuthId, Plan, Route, RouteId, TableId, UpstreamId};
 use crate::policy::auth::Caller;
+use crate::policy::cookies;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
@@ -55,13 +57,25 @@ pub struct Head<'r> {
 }
 
 /// The protocol that a request asks for: the value of `Upgrade`, where `Connection` says that it is meant and no body
-/// follows. Never `h2c`: it would carry requests past every check.
+/// follows. Never another HTTP or TLS (`h2c`, `HTTP/2.0`, `TLS/1.0`): it would carry requests past every check.
 pub fn upgrade(headers: &HeaderMap, body_length: Option<u64>) -> Option<&HeaderValue> {
-    let protocol = headers.get(UPGRADE).filter(|_| body_length == Some(0))?;
+    let mut lines = headers.get_all(UPGRADE).iter();
+    let (protocol, None) = (lines.next().filter(|_| body_length == Some(0))?, lines.next()) else { return None };
     let asked = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
     let asked = asked.flat_map(|line| line.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
-    let h2c = protocol.to_str().map_or(true, |p| p.split(',').any(|p| p.trim().eq_ignore_ascii_case("h2c")));
-    (asked && !h2c).then_some(protocol)
+    let carries_requests = |protocol: &str| {
+        let name = protocol.trim().split('/').next().unwrap_or_default();
+        ["h2c", "h2", "h3", "http", "https", "tls"].iter().any(|p| name.eq_ignore_ascii_case(p))
+    };
+    let sound = protocol.to_str().is_ok_and(|list| !list.split(',').any(carries_requests));
+    (asked && sound).then_some(protocol)
+}
+
+/// A 101 goes to one of the protocols that were asked for.
+pub fn is_offered(asked: &HeaderValue, answer: &HeaderMap) -> bool {
+    let mut chosen = answer.get_all(UPGRADE).iter().map(HeaderValue::as_bytes);
+    let (Some(chosen), None) = (chosen.next(), chosen.next()) else { return false };
+    asked.as_bytes().split(|b| *b == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(chosen.trim_ascii()))
 }
 
 /// Everything that is known of a request so far.
@@ -274,11 +288,7 @@ pub fn query<'r>(query: Option<&'r str>, name: &str) -> Option<Cow<'r, str>> {
 
 /// A cookie of the request.
 pub fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Option<&'r str> {
-    let lines = headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    lines.flat_map(|l| l.split(';')).find_map(|pair| {
-        let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then(|| value.trim_matches('"'))
-    })
+    cookies::values(headers, name).find_map(|value| std::str::from_utf8(value).ok())
 }
 
 /// Percent-decoding with `+` as a space, as forms write queries; what is not UTF-8 is replaced.
@@ -286,24 +296,8 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).map(|d| d as u8);
-        match b {
-            b'+' => out.push(b' '),
-            b'%' => match (digit(ahead.next()), digit(ahead.next())) {
-                (Some(high), Some(low)) => {
-                    out.push(high << 4 | low);
-                    bytes = ahead;
-                }
-                _ => out.push(b'%'),
-            },
-            b => out.push(b),
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+    let bytes: Vec<u8> = percent::form(text).map(Octet::byte).collect();
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// A fact as a program writes it.

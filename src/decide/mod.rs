@@ -16,13 +16,15 @@ mod world;
 
 pub use admit::decide;
 pub use answer::Answer;
-pub use facts::{Context, Failed, Head, upgrade};
+pub use facts::{Context, Failed, Head, is_offered, upgrade};
 pub use outgoing::{Fields, HeadWriter};
 pub use target::Forward;
 pub use world::{BodyFailure, Refusal, Trace, World};
 
+use crate::plan::Plan;
 use crate::policy::cors::Cors;
 use crate::policy::limit::{Hold, RateLimits};
+use crate::policy::problem::FailureKind;
 use admit::Refused;
 use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -39,6 +41,29 @@ pub struct Decided<'r> {
     pub rate_limits: Option<RateLimits>,
     /// The `cors` that holds for the answer.
     pub cors: Option<Arc<Cors>>,
+}
+
+impl<'r> Decided<'r> {
+    /// Nothing is decided yet.
+    fn new(plan: &'r Plan, head: &'r Head<'r>) -> Decided<'r> {
+        Decided {
+            cx: Context::new(plan, head),
+            outcome: Outcome::Refuse(Vec::new()),
+            holds: Vec::new(),
+            rate_limits: None,
+            cors: None,
+        }
+    }
+
+    /// A head that cannot be understood, or that readers understand differently.
+    pub fn refused(plan: &'r Plan, head: &'r Head<'r>, status: u16, why: &str) -> Decided<'r> {
+        let mut decided = Decided::new(plan, head);
+        decided.fail(FailureKind::BadRequest, why);
+        if let Some(failure) = &mut decided.cx.failure {
+            failure.status = status;
+        }
+        decided
+    }
 }
 
 /// What happens to a request.

@@ -4,6 +4,7 @@ use super::target::Forward;
 use super::{Context, Decided};
 use crate::model::ast::CredentialPlace;
 use crate::plan::{AuthKind, HostHeader, Server};
+use crate::policy::cookies;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use smol_str::SmolStr;
@@ -107,15 +108,12 @@ impl Fields {
     }
 
     /// The Cookie field after removals and additions.
-    fn cookie_field(&self, headers: &HeaderMap) -> Option<String> {
-        let lines = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let kept = lines.flat_map(|l| l.split(';')).map(str::trim).filter(|pair| {
-            let name = pair.split('=').next().unwrap_or_default();
-            !pair.is_empty() && !self.cookies.iter().any(|(n, _)| n == name)
-        });
-        let set = self.cookies.iter().filter_map(|(n, v)| Some(format!("{n}={}", v.as_ref()?)));
-        let all: Vec<String> = kept.map(str::to_owned).chain(set).collect();
-        (!all.is_empty()).then(|| all.join("; "))
+    fn cookie_field(&self, headers: &HeaderMap) -> Option<Vec<u8>> {
+        let changed = |pair: &&[u8]| self.cookies.iter().any(|(n, _)| n.as_bytes() == cookies::name(pair));
+        let kept = cookies::pairs(headers).filter(|pair| !changed(pair)).map(<[u8]>::to_vec);
+        let set = self.cookies.iter().filter_map(|(n, v)| Some(format!("{n}={}", v.as_ref()?).into_bytes()));
+        let all: Vec<Vec<u8>> = kept.chain(set).collect();
+        (!all.is_empty()).then(|| all.join(&b"; "[..]))
     }
 }
 
@@ -201,7 +199,7 @@ impl Decided<'_> {
         if !fields.cookies.is_empty()
             && let Some(cookie) = fields.cookie_field(head.headers)
         {
-            out.field("cookie", cookie.as_bytes());
+            out.field("cookie", &cookie);
         }
         for (name, value) in &fields.added {
             out.field(name.as_str(), value.as_bytes());

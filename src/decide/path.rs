@@ -5,8 +5,8 @@
 //! understand in other ways is refused, or flagged for the apis that say `paths allow …`.
 
 use crate::check::routes::PathFlags;
-use crate::check::routes::fit::hex;
 use crate::model::ast::PathAllow;
+use crate::model::percent::{Octet, hex, octets};
 use std::borrow::Cow;
 
 /// A path as the gateway sees it from here on.
@@ -60,6 +60,8 @@ pub enum PathError {
     HiddenDots,
     /// It does not begin with a slash.
     NotAbsolute,
+    /// Servers may read it as a path that another route protects.
+    OtherReading,
     /// An encoded slash, empty segment or `;` where the route's api does not allow it.
     NotAllowed(PathAllow),
 }
@@ -76,6 +78,7 @@ impl std::fmt::Display for PathError {
             PathError::LeavesRoot => "the path's `..` segments leave the root",
             PathError::HiddenDots => "the path has dot segments that readers understand differently",
             PathError::NotAbsolute => "the path does not begin with a slash",
+            PathError::OtherReading => "servers may read the path as one that another route protects",
             PathError::NotAllowed(PathAllow::EncodedSlash) => {
                 "the path has an encoded slash, which this api does not allow"
             }
@@ -205,14 +208,7 @@ fn recode(raw: &str) -> Result<Cow<'_, str>, PathError> {
 
 /// Whether the percent-encodings of a path whose triples are whole stand for UTF-8.
 fn is_utf8(path: &str) -> bool {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(b) = rest.next() {
-        bytes.push(match b {
-            b'%' => rest.next().and_then(hex).unwrap_or(0) << 4 | rest.next().and_then(hex).unwrap_or(0),
-            b => b,
-        });
-    }
+    let bytes: Vec<u8> = octets(path.as_bytes()).map(Octet::byte).collect();
     std::str::from_utf8(&bytes).is_ok()
 }
 

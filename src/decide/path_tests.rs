@@ -150,7 +150,7 @@ fn targets_are_taken_apart() {
 
 /// How other readers of a path see it: what they compare with `/admin`.
 mod readers {
-    use crate::check::routes::fit::hex;
+    use crate::model::percent::hex;
 
     fn unquote(path: &str) -> String {
         let (mut out, mut at, bytes) = (Vec::new(), 0, path.as_bytes());

@@ -2,7 +2,7 @@
 
 use super::path::{Normalised, PathError};
 use crate::model::ast::{ParamType, PathAllow};
-use crate::plan::router::{Asked, AtHost, Captures, Methods, Misfit, Router, Split, type_reason};
+use crate::plan::router::{Asked, AtHost, Captures, Methods, Misfit, Route, Router, ShowPattern, Split, type_reason};
 use http::Method;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -98,6 +98,8 @@ pub enum Reason<'a> {
     When,
     /// It fits, but its api does not allow such paths: the request is refused.
     Path(PathAllow),
+    /// It fits, but servers may read the path as one of this other route, which asks for more: the request is refused.
+    Reading(&'a Route),
 }
 
 impl fmt::Display for Reason<'_> {
@@ -106,6 +108,12 @@ impl fmt::Display for Reason<'_> {
             Reason::Type { name, ty, value } => f.write_str(&type_reason(name, ty, value)),
             Reason::Method { asked, served } => write!(f, "method {asked} is not {served}"),
             Reason::When => f.write_str("`when` does not hold"),
+            Reason::Reading(route) => write!(
+                f,
+                "servers may read the path as one of `{} {}`, which asks for more",
+                route.key.methods,
+                ShowPattern(&route.key.pattern)
+            ),
             Reason::Path(flag) => write!(f, "{}", PathError::NotAllowed(*flag)),
         }
     }
@@ -173,12 +181,20 @@ pub fn route<'r, T: RouteTrace>(
                 }
                 RouteOutcome::BadPath(PathError::NotAllowed(flag))
             }
-            None => {
-                if T::ON {
-                    trace.candidate(route.id, Verdict::Chosen);
+            None => match router.misread(head.host, &path, head.method, candidate) {
+                Some(other) => {
+                    if T::ON {
+                        trace.candidate(route.id, Verdict::PassedOver(Reason::Reading(other)));
+                    }
+                    RouteOutcome::BadPath(PathError::OtherReading)
                 }
-                RouteOutcome::Found { route: route.id, captures }
-            }
+                None => {
+                    if T::ON {
+                        trace.candidate(route.id, Verdict::Chosen);
+                    }
+                    RouteOutcome::Found { route: route.id, captures }
+                }
+            },
         });
         if T::ON { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });

@@ -19,6 +19,7 @@ use crate::plan::{AuthId, Listener, Plan, Route, Server, TableId, TimeoutParts, 
 use crate::policy::auth::{Caller, Failure, claims};
 use crate::policy::forwarded;
 use crate::policy::limit::{Check, Verdict};
+use crate::policy::problem::FailureKind;
 use crate::state::memory::MemoryCounters;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -223,7 +224,9 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     let params = decided.cx.captures.iter().flat_map(|c| c.iter()).map(|(n, v)| (n.to_owned(), Json::from(v.as_ref())));
     let params = params.collect();
     let failed = decided.cx.failure.clone();
-    let nearest = match failed {
+    let nearest = match &failed {
+        // A path that was refused for the sake of a route that it met lacks nothing.
+        Some(failed) if failed.kind == FailureKind::BadRequest && recorder.has_met() => Vec::new(),
         Some(_) if route.is_none() => near_routes(plan, listener, &head),
         _ => Vec::new(),
     };

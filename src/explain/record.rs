@@ -59,6 +59,11 @@ impl<'p> Recorder<'p> {
         Recorder { plan, seen: RefCell::default() }
     }
 
+    /// Some route was asked.
+    pub fn has_met(&self) -> bool {
+        !self.seen.borrow().candidates.is_empty()
+    }
+
     pub fn into_parts(self) -> (Vec<Asked>, Vec<Step>) {
         let seen = self.seen.into_inner();
         (seen.candidates.into_iter().map(|(_, c)| c).collect(), seen.steps)

@@ -12,6 +12,7 @@ pub mod import;
 pub mod ir;
 pub mod literal;
 pub mod lower;
+pub mod percent;
 pub mod statements;
 pub mod table;
 pub mod types;

@@ -370,6 +370,17 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// A request may reach a server this way.
+    pub fn forwards(&self) -> bool {
+        match self {
+            Target::Forward(_) => true,
+            Target::Choice { then, otherwise, .. } => then.forwards() || otherwise.forwards(),
+            Target::Respond(_) | Target::Redirect { .. } => false,
+        }
+    }
+}
+
 /// To an upstream.
 #[derive(Debug, Clone)]
 pub struct Forward {

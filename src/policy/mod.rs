@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
 pub mod auth;
+pub mod cookies;
 pub mod cors;
 pub mod forwarded;
 pub mod limit;

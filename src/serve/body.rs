@@ -1,6 +1,6 @@
 //! Bodies on their way through: the client's to the upstream, and the answer's to the client.
 
-use super::client::{Client, Waits};
+use super::client::{Client, Pace, Waits};
 use super::exchange::Streaming;
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
@@ -8,7 +8,7 @@ use crate::policy::limit::Hold;
 use crate::upstream::timer::Deadline;
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::cell::Cell;
@@ -19,6 +19,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
+/// The bytes of a body with a length that must come for `timeout idle` to begin anew.
+const STEP: usize = 1024;
+
 /// A request's body. Its errors are [`ClientFailure`].
 pub struct RequestBody {
     source: Source,
@@ -27,6 +30,7 @@ pub struct RequestBody {
     idle: Duration,
     /// How many more bytes it may send.
     left: u64,
+    pace: Pace,
 }
 
 enum Source {
@@ -87,7 +91,7 @@ impl RequestBody {
     /// What the client sends, as it comes.
     pub fn streaming(incoming: Incoming, client: Rc<Client>) -> RequestBody {
         let idle = client.port.patience().idle;
-        RequestBody { source: Source::Client(incoming), client, idle, left: u64::MAX }
+        RequestBody { source: Source::Client(incoming), client, idle, left: u64::MAX, pace: Pace::default() }
     }
 
     /// What the client sends on a stream. `wanted` is set when the body is asked for.
@@ -99,12 +103,18 @@ impl RequestBody {
     ) -> RequestBody {
         let idle = client.port.patience().idle;
         let source = Source::Stream(Stream { recv, length, ended: false, deadline: None, wanted });
-        RequestBody { source, client, idle, left: u64::MAX }
+        RequestBody { source, client, idle, left: u64::MAX, pace: Pace::default() }
     }
 
     /// A body that is there.
     pub fn whole(bytes: Bytes, client: Rc<Client>) -> RequestBody {
-        RequestBody { source: Source::Whole(Some(bytes)), client, idle: Duration::MAX, left: u64::MAX }
+        RequestBody {
+            source: Source::Whole(Some(bytes)),
+            client,
+            idle: Duration::MAX,
+            left: u64::MAX,
+            pace: Pace::default(),
+        }
     }
 
     /// At most `max` more bytes, each within `idle` of the one before.
@@ -142,17 +152,23 @@ impl Body for RequestBody {
         let frame = match &mut this.source {
             Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Client(incoming) => {
-                let Poll::Ready(frame) = Pin::new(incoming).poll_frame(cx) else {
-                    if this.client.waits() == Waits::Nothing {
-                        this.client.wait(Waits::Body, this.idle);
-                    } else if this.client.waits() == Waits::Body && this.client.is_late(cx) {
+                let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+                    let waits = this.client.waits();
+                    let over = match waits {
+                        Waits::Nothing => !this.pace.wait(&this.client, Waits::Body, this.idle),
+                        _ => waits == Waits::Body && this.client.is_late(cx),
+                    };
+                    if over {
                         this.client.came(Waits::Body);
                         return late();
                     }
                     // The connection's task looks at its deadline, too.
                     return Poll::Pending;
                 };
-                this.client.came(Waits::Body);
+                // What has a length is there to be sent; what has none may be made as it goes.
+                let step = if incoming.size_hint().exact().is_some() { STEP } else { 1 };
+                let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+                this.pace.came(&this.client, Waits::Body, length, step);
                 frame.map(|frame| frame.map_err(drop))
             }
             Source::Stream(stream) => {
@@ -317,12 +333,12 @@ impl Drop for End {
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     use http::header::{CONNECTION, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE};
     if headers.contains_key(CONNECTION) {
-        let lines = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());
-        let names = lines.flat_map(|line| line.split(',')).map(str::trim);
+        let lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
+        let names = lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
         // What frames or routes a message never depends on the hop.
         let named: Vec<_> = names
-            .filter(|name| !name.eq_ignore_ascii_case("close") && !name.eq_ignore_ascii_case("content-length"))
-            .filter_map(|name| http::HeaderName::try_from(name).ok())
+            .filter(|name| !name.eq_ignore_ascii_case(b"close") && !name.eq_ignore_ascii_case(b"content-length"))
+            .filter_map(|name| http::HeaderName::from_bytes(name).ok())
             .collect();
         for name in named {
             headers.remove(name);
@@ -361,7 +377,7 @@ mod tests {
             ("trailer", "x-sum"),
             ("x-end", "1"),
         ] {
-            headers.append(http::HeaderName::from_static(name), http::HeaderValue::from_static(value));
+            headers.append(http::HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         strip_hop_by_hop(&mut headers);
         let mut left: Vec<_> = headers.keys().map(|name| name.as_str()).collect();

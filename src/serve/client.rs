@@ -42,6 +42,8 @@ pub struct Client {
     interim: RefCell<Vec<u8>>,
     /// hyper has begun to write something and has not said that it is all written.
     writing: Cell<bool>,
+    /// Who is to be woken when the request has its answer.
+    held: Cell<Option<Waker>>,
 }
 
 /// An upstream connection after 101.
@@ -103,6 +105,38 @@ pub enum Waits {
     Write,
 }
 
+/// How much has moved for the time that was waited: who moves a byte now and then is no better than who moves none.
+#[derive(Default)]
+pub struct Pace {
+    /// When the wait under way began.
+    since: Duration,
+    waited: Duration,
+    moved: usize,
+}
+
+impl Pace {
+    /// Waits for what is left of `patience`; false if nothing is.
+    #[cold]
+    pub fn wait(&mut self, client: &Client, what: Waits, patience: Duration) -> bool {
+        self.since = client.worker.patience.exact();
+        client.wait(what, patience.saturating_sub(self.waited));
+        self.waited < patience
+    }
+
+    /// `moved` bytes came or went. After `step` of them the patience is whole again.
+    #[inline]
+    pub fn came(&mut self, client: &Client, what: Waits, moved: usize, step: usize) {
+        if client.waits() == what {
+            self.waited = self.waited.saturating_add(client.worker.patience.exact().saturating_sub(self.since));
+            client.came(what);
+        }
+        self.moved = self.moved.saturating_add(moved);
+        if self.moved >= step {
+            (self.waited, self.moved) = (Duration::ZERO, 0);
+        }
+    }
+}
+
 impl Client {
     /// A connection that has just been accepted.
     pub fn new(peer: SocketAddr, port: Rc<Port>, worker: Rc<Worker>) -> Client {
@@ -121,6 +155,7 @@ impl Client {
             task: RefCell::new(None),
             interim: RefCell::default(),
             writing: Cell::new(false),
+            held: Cell::new(None),
         }
     }
 
@@ -176,6 +211,19 @@ impl Client {
     /// The answer to the last request has gone to hyper, or never will.
     pub fn request_ended(&self) {
         self.in_flight.set(false);
+        if let Some(task) = self.held.take() {
+            task.wake();
+        }
+    }
+
+    /// Nothing is read before the request has its answer.
+    pub fn hold(&self, cx: &Context<'_>) {
+        self.held.set(Some(cx.waker().clone()));
+    }
+
+    /// A request that has come is not yet answered, or was answered with 101.
+    pub fn is_answering(&self) -> bool {
+        self.in_flight.get() || self.heads.get() != self.requests.get() || self.tunnel.borrow().is_some()
     }
 
     /// A request is being answered.

@@ -3,7 +3,7 @@
 use super::body::{ClientFailure, End, RequestBody};
 use super::client::{Client, Interim};
 use super::world::Live;
-use crate::decide::{BodyFailure, Decided, Forward};
+use crate::decide::{self, BodyFailure, Decided, Forward};
 use crate::model::ast::RetryOn;
 use crate::plan::{self, Server, defaults};
 use crate::policy::problem::FailureKind;
@@ -261,6 +261,10 @@ impl Attempts<'_, '_> {
             }
             Ok(Answer::Upgrade(response)) => {
                 let (parts, upgraded) = response.into_parts();
+                let asked = self.decided.cx.head.upgrade;
+                if !asked.is_some_and(|asked| decide::is_offered(asked, &parts.headers)) {
+                    return Err(Missed::Exchange(crate::upstream::Malformed::UnexpectedUpgrade.into()));
+                }
                 Ok(Answered::Upgrade(parts, Box::new(upgraded)))
             }
             Err(error) => Err(Missed::Exchange(error)),

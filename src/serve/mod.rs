@@ -9,6 +9,7 @@
 mod balance;
 mod body;
 mod changes;
+mod chunks;
 mod client;
 mod connection;
 mod crew;

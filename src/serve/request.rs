@@ -61,7 +61,7 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
         refused,
     };
     let mut ready = serve(asked).await;
-    if (refused.is_some() || client.is_closing()) && ready.parts.status != StatusCode::SWITCHING_PROTOCOLS {
+    if (ready.doubtful || client.is_closing()) && ready.parts.status != StatusCode::SWITCHING_PROTOCOLS {
         ready.parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     ready.parts.version = Version::HTTP_11;
@@ -130,26 +130,13 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
             decide::decide(local.plan(), &head, normalised.as_ref().map_err(|error: &PathError| *error), &world, &())
                 .await
         }
-        Some(refused) => refuse(local, &head, refused),
+        Some(refused) => Decided::refused(local.plan(), &head, refused.status, refused.why),
     };
+    // Whoever writes heads or paths that readers understand differently says no more.
+    let doubtful = decided.cx.route.is_none()
+        && decided.cx.failure.as_ref().is_some_and(|failed| failed.kind == FailureKind::BadRequest);
     let (parts, body) = respond(decided, &world, client, &mut end, accept).await;
-    Ready { parts, body, end, now }
-}
-
-/// A decision that the head cannot be understood.
-fn refuse<'r>(local: &'r Local, head: &'r Head<'r>, refused: Refused) -> Decided<'r> {
-    let mut decided = Decided {
-        cx: decide::Context::new(local.plan(), head),
-        outcome: Outcome::Refuse(Vec::new()),
-        holds: Vec::new(),
-        rate_limits: None,
-        cors: None,
-    };
-    decided.fail(FailureKind::BadRequest, refused.why);
-    if let Some(failure) = &mut decided.cx.failure {
-        failure.status = refused.status;
-    }
-    decided
+    Ready { parts, body, end, now, doubtful }
 }
 
 /// An answer on its way to its connection.
@@ -162,6 +149,8 @@ pub struct Ready {
     pub end: End,
     /// When the request came.
     pub now: Timestamp,
+    /// Its head or path was refused.
+    pub doubtful: bool,
 }
 
 /// Where the body of an answer comes from.

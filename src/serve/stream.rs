@@ -1,6 +1,6 @@
 //! A client's socket as hyper uses it: guarded reads, and writes that cost one cheap system call.
 
-use super::client::{Client, Waits};
+use super::client::{Client, Pace, Waits};
 use super::guard::{Broken, Guard};
 use super::transport::Transport;
 use bytes::{Buf, Bytes, BytesMut};
@@ -13,6 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Writes in several pieces up to this size are joined: one `send` of a copy is cheaper than `writev`.
 const JOIN: usize = 4 * 1024;
+/// The bytes that a client must take for its patience to begin anew.
+const STEP: usize = 4 * 1024;
+/// What is kept of that which follows a request for another protocol, until it is answered.
+const EARLY: usize = 64 * 1024;
 /// What hyper gets for a request that was refused: the service knows by its number what to answer.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\n\r\n";
 
@@ -23,11 +27,12 @@ pub struct Stream {
     early: Bytes,
     client: Rc<Client>,
     guard: Guard,
-    /// The beginning of a head.
+    /// The beginning of a head, or what follows a request for another protocol.
     held: BytesMut,
     /// What may go on and has not found room.
     ready: Bytes,
     refused: bool,
+    pace: Pace,
 }
 
 impl Stream {
@@ -41,12 +46,13 @@ impl Stream {
             held: BytesMut::new(),
             ready: Bytes::new(),
             refused: false,
+            pace: Pace::default(),
         }
     }
 
     /// The client has sent no more than whole requests.
     pub fn is_between_requests(&self) -> bool {
-        self.guard.between_requests() && !self.refused
+        self.guard.between_requests() && !self.refused && self.held.is_empty()
     }
 
     /// What carries it, and what was read of that and not handed on.
@@ -63,12 +69,12 @@ impl Stream {
             return;
         }
         let listener = client.port.patience();
-        if !self.guard.between_requests() {
+        if self.guard.is_in_head() {
             // From the first byte of the head, however many pieces it comes in.
             if !matches!(client.waits(), Waits::Head) {
                 client.wait(Waits::Head, listener.header);
             }
-        } else if client.waits() == Waits::Nothing {
+        } else if self.guard.between_requests() && client.waits() == Waits::Nothing {
             client.wait(Waits::Request, if client.is_new() { listener.header } else { listener.idle });
         }
     }
@@ -138,6 +144,18 @@ impl AsyncRead for Stream {
                 return this.poll_discard(cx);
             }
             let from = buf.filled().len();
+            if this.guard.is_asked() {
+                if !this.client.is_answering() {
+                    this.guard.answered();
+                    this.admit(buf, from)?;
+                    continue;
+                }
+                // hyper takes it that nothing is there, and does not ask again by itself.
+                this.client.hold(cx);
+                if this.held.len() >= EARLY {
+                    return Poll::Pending;
+                }
+            }
             let came = if this.early.is_empty() {
                 Pin::new(&mut this.transport).poll_read(cx, buf)
             } else {
@@ -188,12 +206,18 @@ impl Stream {
     }
 
     /// The client takes nothing, or took something.
-    fn wrote<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        match written {
+    #[inline]
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
             Poll::Pending if self.client.waits() != Waits::Write => {
-                self.client.wait(Waits::Write, self.client.port.patience().idle);
+                if !self.pace.wait(&self.client, Waits::Write, self.client.port.patience().idle) {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
             }
-            Poll::Ready(_) => self.client.came(Waits::Write),
+            Poll::Ready(written) => {
+                let taken = written.as_ref().copied().unwrap_or_default();
+                self.pace.came(&self.client, Waits::Write, taken, STEP);
+            }
             Poll::Pending => {}
         }
         written
@@ -237,10 +261,13 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.transport.needs_flush() {
             let flushed = Pin::new(&mut self.transport).poll_flush(cx);
-            ready!(self.wrote(flushed))?;
+            ready!(self.wrote(flushed.map_ok(|()| STEP)))?;
         }
-        self.client.set_writing(false);
-        self.poll_interim(cx)
+        let this = &mut *self;
+        this.client.set_writing(false);
+        // It has taken everything.
+        this.pace.came(&this.client, Waits::Write, STEP, STEP);
+        this.poll_interim(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -198,26 +198,36 @@ fn fields(lines: &[u8]) -> Result<HeaderMap, Malformed> {
     Ok(fields)
 }
 
-/// Whether a field may not stand in trailers.
+/// What frames, routes, authenticates or conditions a message, describes its content, or is written by gateways says
+/// nothing behind it: a reader that joins trailers with the head would be deceived (RFC 9110, 6.5.1).
 pub(super) fn forbidden(name: &HeaderName) -> bool {
-    const NAMES: [HeaderName; 15] = [
+    const NAMES: [HeaderName; 23] = [
         header::AUTHORIZATION,
         header::CACHE_CONTROL,
         header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
+        header::COOKIE,
+        header::EXPECT,
+        header::FORWARDED,
         header::HOST,
         header::LOCATION,
+        header::MAX_FORWARDS,
+        header::ORIGIN,
+        header::RANGE,
         header::SET_COOKIE,
         header::TE,
         header::TRAILER,
         header::TRANSFER_ENCODING,
         header::UPGRADE,
+        header::VIA,
         header::WWW_AUTHENTICATE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("traceparent"),
+        HeaderName::from_static("true-client-ip"),
+        HeaderName::from_static("x-client-ip"),
+        HeaderName::from_static("x-real-ip"),
     ];
-    NAMES.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+    const BEGINNINGS: [&str; 4] = ["content-", "if-", "proxy-", "x-forwarded-"];
+    NAMES.contains(name) || name == "x-request-id" || BEGINNINGS.iter().any(|b| name.as_str().starts_with(b))
 }
 
 /// Writes the line before a chunk of `len` bytes. The chunk is followed by CR LF.

@@ -2,7 +2,7 @@
 
 use super::error::Malformed;
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::mem::MaybeUninit;
 
@@ -40,6 +40,11 @@ impl Head {
     #[must_use]
     pub fn body(&self, method: &Method) -> Framing {
         if has_no_body(method, self.status) { Framing::Length(0) } else { self.framing }
+    }
+
+    /// A 101 that says to what, and frames nothing (RFC 9110, 7.8 and 8.6).
+    pub(super) fn changes_over(&self) -> bool {
+        self.version == Version::HTTP_11 && self.framing == Framing::Close && self.headers.contains_key(UPGRADE)
     }
 }
 

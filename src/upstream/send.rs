@@ -125,7 +125,7 @@ where
     let sent = matches!(phase, Phase::Response);
     let tunnel = *request.method == Method::CONNECT && head.status.is_success();
     if head.status == StatusCode::SWITCHING_PROTOCOLS || tunnel {
-        if !request.upgrade || !sent || tunnel {
+        if !request.upgrade || !sent || tunnel || !head.changes_over() {
             return Err(Malformed::UnexpectedUpgrade.into());
         }
         return Ok(Answer::Upgrade(respond(head, Upgraded::new(conn))));

@@ -49,7 +49,10 @@ impl Gateway {
         let address = free_port();
         let file = dir.path().join("gateway.gw");
         std::fs::write(&file, program.replace("LISTEN", &address.to_string())).unwrap();
-        command.args(["serve", "gateway.gw", "--workers", "2", "--log-format", "json"]).args(args);
+        command.args(["serve", "gateway.gw", "--log-format", "json"]).args(args);
+        if !args.contains(&"--workers") {
+            command.args(["--workers", "2"]);
+        }
         let child = command.current_dir(dir.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let log = Arc::new(Mutex::new(String::new()));
@@ -320,14 +323,15 @@ impl Client {
 pub fn read_head(reader: &mut impl BufRead) -> Option<String> {
     let mut head = String::new();
     loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
+        let mut line = Vec::new();
+        if reader.read_until(b'\n', &mut line).ok()? == 0 {
             return None;
         }
-        if line == "\r\n" {
+        if line == b"\r\n" {
             return Some(head);
         }
-        head.push_str(&line);
+        // A byte is a character, whichever it is.
+        head.extend(line.into_iter().map(char::from));
     }
 }
 

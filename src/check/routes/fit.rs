@@ -1,6 +1,7 @@
 //! A path cut into its segments, and parameters read from them.
 
 use crate::model::ast::ParamType;
+use crate::model::percent::{Octet, octets};
 use crate::model::value::Value;
 use std::borrow::Cow;
 
@@ -98,25 +99,9 @@ pub fn decode(raw: &str) -> Cow<'_, str> {
     if !raw.contains('%') {
         return Cow::Borrowed(raw);
     }
-    let mut bytes = Vec::with_capacity(raw.len());
-    let mut rest = raw.bytes();
-    while let Some(byte) = rest.next() {
-        let mut ahead = rest.clone();
-        match (byte, ahead.next().and_then(hex), ahead.next().and_then(hex)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(high << 4 | low);
-                rest = ahead;
-            }
-            _ => bytes.push(byte),
-        }
-    }
+    let bytes: Vec<u8> = octets(raw.as_bytes()).map(Octet::byte).collect();
     // What was normalised is UTF-8; anything else can only come from a caller that did not.
     Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
-}
-
-/// The value of a hex digit.
-pub fn hex(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|d| d as u8)
 }
 
 /// Whether a raw piece of a path is of the type.

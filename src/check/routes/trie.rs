@@ -136,6 +136,17 @@ impl Candidate {
         self.tests.iter().all(|t| t.value(path).is_some_and(|value| fit::accepts(&t.ty, value)))
     }
 
+    /// The same where `path` is in lower case and affixes are, too; `plain` is the same path in its own case.
+    pub fn fits_folded(&self, path: &Split, plain: &Split) -> bool {
+        self.tests.iter().all(|t| {
+            let value = t.value(path).and_then(|value| {
+                let segment = plain.segment(t.segment as usize)?;
+                segment.get(t.prefix.len()..t.prefix.len() + value.len())
+            });
+            value.is_some_and(|value| fit::accepts(&t.ty, value))
+        })
+    }
+
     /// Why it does not fit, if it does not.
     pub fn misfit(&self, path: &Split) -> Option<Misfit<'_>> {
         let values: Option<Vec<_>> = self.tests.iter().map(|t| t.value(path).map(|v| (t, v))).collect();

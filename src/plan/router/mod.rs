@@ -7,6 +7,7 @@
 
 mod captures;
 mod nearest;
+mod readings;
 
 pub use crate::check::routes::fit::Split;
 pub use crate::check::routes::trie::{Candidate, Misfit};
@@ -28,6 +29,8 @@ pub struct Router {
     routes: Vec<Route>,
     tables: Tables,
     methods: Option<Methods>,
+    /// Where one route is less protected than another.
+    readings: Option<Box<readings::Readings>>,
 }
 
 /// A route as the router knows it.
@@ -77,7 +80,16 @@ impl Router {
             tables: Tables::new(keys.iter().zip(0..).map(|((_, key), at)| (at, *key))),
             methods: keys.iter().map(|(_, key)| key.methods.clone()).reduce(|a, b| a.union(&b)),
             routes: keys.into_iter().map(|(id, key)| Route::new(id, key)).collect(),
+            readings: None,
         }
+    }
+
+    /// With the protection of its routes, by classes in their order: see [`Router::misread`].
+    #[must_use]
+    pub fn protecting(mut self, classes: Box<[u16]>, weaker: impl Fn(u16, u16) -> bool) -> Router {
+        let keys = self.routes.iter().map(|route| &route.key);
+        self.readings = readings::Readings::new(keys, classes, weaker).map(Box::new);
+        self
     }
 
     /// The routes of a host, as a `Host` field or an authority names it: port, case and a final dot make no difference.

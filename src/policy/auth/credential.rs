@@ -1,8 +1,10 @@
 //! Finding a credential in a request.
 
 use super::{Failure, Reason};
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use crate::model::percent::{self, Octet};
+use crate::policy::cookies;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use smol_str::SmolStr;
 use std::borrow::Cow;
 
@@ -60,7 +62,7 @@ impl Place {
             Place::Header(name) => lines(headers, name, |value| Some(value.trim())),
             Place::Cookie(name) => {
                 let mut found = Found::Absent;
-                for value in headers.get_all(COOKIE).iter().flat_map(|line| cookies(line.as_bytes(), name)) {
+                for value in cookies::values(headers, name) {
                     match std::str::from_utf8(value) {
                         Ok(value) => found = found.and(Cow::Borrowed(value)),
                         Err(_) => return Found::Unreadable,
@@ -81,31 +83,6 @@ impl Place {
                 present(found)
             }
         }
-    }
-
-    /// Removes the credential from what is sent on. Gives the query without it where the place is a query
-    /// parameter that is there; `None` leaves the query as it is.
-    pub fn remove(&self, headers: &mut HeaderMap, query: Option<&str>) -> Option<String> {
-        match self {
-            Place::Bearer => {
-                headers.remove(AUTHORIZATION);
-            }
-            Place::Header(name) => {
-                headers.remove(name);
-            }
-            Place::Cookie(name) => remove_cookie(headers, name),
-            Place::Query(name) => {
-                let query = query?;
-                let own = |parameter: &str| {
-                    let (key, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-                    decode(key).as_deref() == Some(name.as_str())
-                };
-                if query.split('&').any(own) {
-                    return Some(query.split('&').filter(|p| !own(p)).collect::<Vec<_>>().join("&"));
-                }
-            }
-        }
-        None
     }
 }
 
@@ -137,43 +114,6 @@ fn present(found: Found<'_>) -> Found<'_> {
     }
 }
 
-/// The values of a cookie in a `Cookie` line (RFC 6265, 4.2.1), quotes around them removed.
-fn cookies<'r>(line: &'r [u8], name: &str) -> impl Iterator<Item = &'r [u8]> {
-    line.split(|b| *b == b';').filter_map(move |pair| {
-        let (cookie, value) = cookie_pair(pair)?;
-        let bare = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-        (cookie == name.as_bytes()).then_some(bare.unwrap_or(value))
-    })
-}
-
-fn cookie_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = pair.iter().position(|b| *b == b'=')?;
-    let (name, value) = pair.split_at_checked(at)?;
-    Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
-}
-
-fn remove_cookie(headers: &mut HeaderMap, name: &str) {
-    if !headers.contains_key(COOKIE) {
-        return;
-    }
-    let mut kept = Vec::new();
-    for line in headers.get_all(COOKIE) {
-        let others: Vec<&[u8]> = line
-            .as_bytes()
-            .split(|b| *b == b';')
-            .map(<[u8]>::trim_ascii)
-            .filter(|pair| cookie_pair(pair).is_none_or(|(cookie, _)| cookie != name.as_bytes()))
-            .collect();
-        if !others.is_empty() {
-            kept.extend(HeaderValue::from_bytes(&others.join(&b"; "[..])));
-        }
-    }
-    headers.remove(COOKIE);
-    for line in kept {
-        headers.append(COOKIE, line);
-    }
-}
-
 fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
 }
@@ -183,24 +123,14 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok().map(Cow::Owned)
+    let bytes: Option<Vec<u8>> = percent::form(text).map(|o| (o != Octet::Stray).then_some(o.byte())).collect();
+    String::from_utf8(bytes?).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn headers(lines: &[(&'static str, &[u8])]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -255,17 +185,5 @@ mod tests {
         assert_eq!(find(query(), &[], "key=%ff"), Err("unreadable"));
         assert_eq!(find(query(), &[], "key=%4"), Err("unreadable"));
         assert_eq!(find(query(), &[], "keys=1&key"), Err("absent"));
-    }
-
-    #[test]
-    fn a_removed_credential_leaves_the_rest() {
-        let mut map = headers(&[("cookie", b"a=1; sid=x; b=2"), ("cookie", b"sid=y"), ("x-api-key", b"k")]);
-        assert_eq!(Place::Cookie("sid".into()).remove(&mut map, None), None);
-        assert_eq!(map.get_all(COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
-        Place::Header(HeaderName::from_static("x-api-key")).remove(&mut map, None);
-        assert!(!map.contains_key("x-api-key"));
-        let query = |text| Place::Query("key".into()).remove(&mut HeaderMap::new(), Some(text));
-        assert_eq!(query("a=1&k%65y=s&b=2&key").as_deref(), Some("a=1&b=2"));
-        assert_eq!(query("a=1&keys=2"), None);
     }
 }

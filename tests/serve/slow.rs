@@ -1,0 +1,139 @@
+//! Clients that take their time (the modes of slowhttptest): each is cut off in its time, and nobody else waits.
+
+use super::support::*;
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+const CLIENTS: usize = 10;
+const LARGE: usize = 64 << 20;
+
+fn gateway() -> (Gateway, Server) {
+    let server = Server::raw(|mut stream, mut reader| {
+        while let Some(got) = read_request(&mut reader) {
+            let sent = if got.head.starts_with("GET /large ") {
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n");
+                stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; LARGE]))
+            } else {
+                stream.write_all(&ok("hello"))
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    });
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN {{ timeout header 600ms, idle 600ms }}\n\
+         route ANY /total -> {0} {{ timeout total 1s }}\n\
+         route ANY /{{rest...}} -> {0} {{ timeout idle 600ms }}\n",
+        server.url()
+    ));
+    (gateway, server)
+}
+
+/// Has each client send a piece now and then until none is left; meanwhile others are served.
+fn trickle(gateway: &Gateway, begin: &str, piece: &str) -> Vec<String> {
+    let began = Instant::now();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| gateway.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(begin.as_bytes()));
+    let mut heard = vec![Vec::new(); CLIENTS];
+    let mut open = vec![true; CLIENTS];
+    while open.contains(&true) {
+        assert!(began.elapsed() < PATIENCE, "{} clients are still there", open.iter().filter(|o| **o).count());
+        for ((client, heard), open) in clients.iter_mut().zip(&mut heard).zip(&mut open).filter(|(_, open)| **open) {
+            client.stream.set_nonblocking(true).unwrap();
+            let sent = client.stream.write_all(piece.as_bytes());
+            *open = match client.stream.read_to_end(heard) {
+                Ok(_) => false,
+                Err(error) => error.kind() == ErrorKind::WouldBlock,
+            } && sent.is_ok();
+        }
+        assert_eq!(gateway.get("/other").status, 200);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    heard.into_iter().map(|heard| String::from_utf8(heard).unwrap()).collect()
+}
+
+#[test]
+fn heads_that_come_slowly() {
+    let (gateway, _server) = gateway();
+    for heard in trickle(&gateway, "GET / HTTP/1.1\r\nhost: test\r\n", "x: y\r\n") {
+        assert_eq!(heard, "");
+    }
+    trickle(&gateway, "", "G");
+}
+
+#[test]
+fn bodies_that_come_slowly() {
+    let (gateway, server) = gateway();
+    let head = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 4096\r\n\r\n";
+    for heard in trickle(&gateway, head, "x") {
+        assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
+    }
+    // Not at all.
+    for heard in trickle(&gateway, head, "") {
+        assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
+    }
+    // What has no length may take its time, but for the whole.
+    let head = "POST /total HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    for heard in trickle(&gateway, head, "1\r\nx\r\n") {
+        assert!(heard.starts_with("HTTP/1.1 504 "), "{heard}");
+    }
+    drop(server);
+}
+
+#[test]
+fn answers_that_are_taken_slowly() {
+    let (gateway, _server) = gateway();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        socket2::SockRef::from(&client.stream).set_recv_buffer_size(4096).unwrap();
+        client.send(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n");
+    }
+    let began = Instant::now();
+    let ended = || gateway.log().matches("\"path\":\"/large\"").count();
+    while ended() < CLIENTS {
+        assert!(began.elapsed() < PATIENCE, "{} of {CLIENTS} have ended", ended());
+        for client in &mut clients {
+            let _ = client.stream.read(&mut [0; 32]);
+        }
+        assert_eq!(gateway.get("/other").status, 200);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(
+        gateway.log().lines().filter(|line| line.contains("/large")).all(|line| !line.contains(&LARGE.to_string()))
+    );
+}
+
+#[test]
+fn a_client_that_is_slow_for_a_while_gets_everything() {
+    let (gateway, _server) = gateway();
+    let mut client = gateway.connect();
+    client.send(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n");
+    let head = read_head(&mut client.reader).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 "));
+    let (mut left, mut buffer) = (LARGE, vec![0; 1 << 20]);
+    while left > 0 {
+        let n = client.reader.read(&mut buffer).unwrap();
+        assert!(n > 0, "{left} bytes are missing");
+        // Longer in all than `timeout idle`.
+        if left > LARGE - (8 << 20) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        left -= n;
+    }
+    client.send(b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 40960\r\n\r\n");
+    for _ in 0..20 {
+        client.send(&[b'x'; 2048]);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(client.answer().text(), "hello");
+}
+
+#[test]
+fn ranges_are_the_business_of_the_service() {
+    let server = Server::answering(|got| ok(field(&got.head, "range").unwrap_or("none")));
+    let gateway = Gateway::serve(&format!("listen http LISTEN\nroute ANY /{{rest...}} -> {}\n", server.url()));
+    let ranges = format!("bytes=0-{}", (0..1_300).map(|n| format!(",5-{n}")).collect::<String>());
+    let answer = gateway.ask(&format!("GET / HTTP/1.1\r\nhost: test\r\nrange: {ranges}\r\n\r\n"));
+    assert_eq!((answer.status, answer.text()), (200, ranges));
+}
