@@ -6,6 +6,7 @@ mod auth;
 mod budget;
 mod constant;
 pub mod expr;
+mod health;
 pub mod inputs;
 mod invariant;
 mod listen;

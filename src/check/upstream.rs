@@ -83,6 +83,16 @@ impl<'p> Compiler<'p> {
         let protocol = self.protocol(protocol, &known);
         let tls = self.upstream_tls(u, all, &known, &host);
         let send = all.iter().flat_map(|a| &a.send).filter_map(|a| self.upstream_edit(a)).collect();
+        let health = u.health.as_ref().or_else(|| all.and_then(|a| a.health.as_ref()));
+        let health = health.and_then(|h| self.health(h));
+        let eject = u.eject.as_ref().or_else(|| all.and_then(|a| a.eject.as_ref()));
+        let eject = eject.and_then(|e| self.eject(e));
+        let sticky = u.sticky.as_ref().or_else(|| all.and_then(|a| a.sticky.as_ref()));
+        let sticky = sticky.and_then(|s| self.sticky(s));
+        self.without_servers(u);
+        if !u.damaged {
+            self.alone(u, &servers);
+        }
         let default = format!("{name} by default");
         let limits = all.iter().flat_map(|a| &a.limits).enumerate();
         let limits = limits.filter_map(|(i, s)| self.upstream_limit(&default, i, s)).collect();
@@ -98,6 +108,9 @@ impl<'p> Compiler<'p> {
             retry: retry.or(&retry_all),
             max_requests,
             max_pending,
+            health,
+            eject,
+            sticky,
             limits,
             tls,
             host,
@@ -142,50 +155,6 @@ impl<'p> Compiler<'p> {
                 None
             }
         }
-    }
-
-    /// `discover …`: a server by name.
-    fn discovered(&mut self, d: &ast::Discover) -> Option<Server> {
-        let text = d.name.text.to_ascii_lowercase();
-        let scheme = if d.https { "https" } else { "http" };
-        let (host, port) = text.rsplit_once(':').unwrap_or((&text, ""));
-        let (what, help) = if text.parse::<std::net::SocketAddr>().is_ok() || host.parse::<std::net::IpAddr>().is_ok() {
-            ("is an address and not a name", format!("an address is a server: `server {scheme}://{text}`"))
-        } else if !is_dns_name(host) {
-            ("is no name that DNS could have", "names are letters, digits, `-` and `_` between dots".to_owned())
-        } else if d.srv && !port.is_empty() {
-            ("has a port", format!("SRV records say the ports: `discover srv {host}`"))
-        } else if !d.srv && port.is_empty() {
-            (
-                "has no port",
-                format!("write `discover dns {host}:80`; names whose records say the port are found by `discover srv`"),
-            )
-        } else {
-            if d.srv {
-                let host = SmolStr::new(host.trim_end_matches('.'));
-                let authority = host.clone();
-                return Some(Server {
-                    tls: d.https,
-                    host,
-                    port: 0,
-                    authority,
-                    prefix: SmolStr::default(),
-                    weight: 1,
-                    backup: false,
-                    srv: true,
-                });
-            }
-            match parse_server(&format!("{scheme}://{text}")) {
-                Ok(server) => return Some(server),
-                Err((what, help)) => (what, help),
-            }
-        };
-        self.d.push(
-            Diagnostic::new(Code::E0640, d.name.span, format!("`{}` {what}", d.name.text))
-                .label("cannot be looked up")
-                .help(help),
-        );
-        None
     }
 
     /// The upstream that a target names; a URL makes one of its own.
@@ -267,16 +236,8 @@ impl<'p> Compiler<'p> {
     }
 }
 
-/// Labels of letters, digits, `-` and `_`: service names begin with `_`.
-fn is_dns_name(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    text.len() <= 253 && text.trim_end_matches('.').split('.').all(label)
-}
-
 /// Reads `http[s]://host[:port][/prefix]`; the error says what is wrong and what to do.
-fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
+pub(super) fn parse_server(url: &str) -> Result<Server, (&'static str, String)> {
     let (tls, rest) = match url.split_once("://") {
         Some(("http", rest)) => (false, rest),
         Some(("https", rest)) => (true, rest),

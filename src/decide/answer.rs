@@ -163,6 +163,26 @@ impl Decided<'_> {
         body
     }
 
+    /// Tells the client which server it is at, if it does not know. Before [`Decided::respond`].
+    pub fn stick(&self, server: u64, headers: &mut HeaderMap) {
+        let Outcome::Forward(forward) = &self.outcome else { return };
+        let upstream = self.cx.plan.upstream(forward.upstream);
+        let Some(sticky) = upstream.and_then(|upstream| upstream.sticky.as_ref()) else { return };
+        if forward.sticky == Some(server) {
+            return;
+        }
+        let mut cookie = format!("{}={server:016x}; Path=/; HttpOnly; SameSite=Lax", sticky.cookie);
+        if let Some(period) = sticky.period {
+            cookie.push_str(&format!("; Max-Age={}", period.as_secs().max(1)));
+        }
+        if self.cx.head.scheme == "https" {
+            cookie.push_str("; Secure");
+        }
+        if let Some(value) = field_value(&cookie) {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+
     /// RateLimit and CORS fields, then `response { … }`.
     fn edit<W: World, T: Trace>(&self, parts: &mut response::Parts, world: &W, trace: &T) {
         if let Some(limits) = &self.rate_limits {

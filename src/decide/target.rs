@@ -39,6 +39,8 @@ pub struct Forward {
     pub retry: RetryParts,
     /// The key of `balance hash`.
     pub hash: Option<u64>,
+    /// The server that a sticky cookie names.
+    pub sticky: Option<u64>,
     /// The body, where it was buffered.
     pub body: Option<Bytes>,
     /// The most bytes of a streaming body.
@@ -113,6 +115,7 @@ fn forward<'r, W: World, T: Trace>(
         timeouts: TimeoutParts::default(),
         retry: RetryParts::default(),
         hash: None,
+        sticky: None,
         body: None,
         body_max: nearest(&inbound.body_max, &reader).map(|s| s.what).filter(|n| *n != u64::MAX),
     };
@@ -154,7 +157,26 @@ fn forward<'r, W: World, T: Trace>(
     if let Balance::Hash(key) = &upstream.balance {
         forward.hash = Some(hash_key(std::slice::from_ref(key), &reader));
     }
+    if let Some(sticky) = &upstream.sticky {
+        let value = super::facts::cookie(cx.head.headers, &sticky.cookie);
+        forward.sticky = value.and_then(sticky_id);
+        // It is between the client and the gateway.
+        if value.is_some() {
+            forward.fields.cookie(&sticky.cookie, None);
+        }
+        trace.step("target", &sticky.origin, || match (value, forward.sticky) {
+            (None, _) => "no cookie yet: whichever server it goes to, it gets one".into(),
+            (Some(_), Some(_)) => "to the server that the cookie names, if it can be used".into(),
+            (Some(_), None) => "the cookie is none of these: it gets a new one".into(),
+        });
+    }
     Ok(forward)
+}
+
+/// A sticky cookie's value: 16 hexadecimal digits.
+fn sticky_id(value: &str) -> Option<u64> {
+    let sound = value.len() == 16 && value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    u64::from_str_radix(value, 16).ok().filter(|_| sound)
 }
 
 /// The side of a weighted target: by key, or by chance.

@@ -162,6 +162,9 @@ codes! {
     E0613 Error "a body where none is sent"
     E0630 Error "a version of HTTP that the listener cannot speak"
     E0640 Error "a name that cannot be looked up"
+    E0641 Error "a health check that cannot be made"
+    E0642 Error "a cookie that cannot be sticky"
+    E0643 Error "a setting about servers where there are none"
     // E065: how upstreams are spoken to (check/transport)
     E0656 Error "a version of HTTP that a server's scheme cannot carry"
     E0657 Error "a `tls` block without https servers"
@@ -185,6 +188,7 @@ codes! {
     W0401 Warning "a default for what is always there"
     W0531 Warning "a key that decides nothing"
     W0601 Warning "a condition that decides nothing"
+    W0640 Warning "a choice among one server"
     W0705 Warning "retries that do not fit"
     W0902 Warning "an invariant about no route"
 }

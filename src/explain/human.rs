@@ -131,6 +131,9 @@ fn verdict(out: &mut Page, e: &Explanation) {
     let line = out.bold(&line);
     out.line("");
     out.line(&line);
+    if let Some(choice) = &o.choice {
+        out.line(&format!("Which server: {choice}."));
+    }
     if let Some(b) = &e.budget {
         let attempts = if b.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", b.attempts) };
         let worst = duration_text(Duration::from_millis(b.worst_case_ms));

@@ -2,6 +2,7 @@
 //!
 //! Counters are fresh ones, nothing is sent, and who calls may be said with `--as`. Everything else is what `serve` does.
 
+mod choice;
 mod human;
 mod record;
 mod url;
@@ -107,6 +108,10 @@ pub struct Ends {
     pub upstream: Option<String>,
     /// The server that is shown; which is asked, the balance decides.
     pub server: Option<String>,
+    /// The servers that it may go to, as the program has them: a name stands for each of its addresses.
+    pub servers: Vec<String>,
+    /// How one of them is chosen.
+    pub choice: Option<String>,
 }
 
 impl Ends {
@@ -238,6 +243,8 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         route: route.map(|r| r.name.to_string()),
         upstream: None,
         server: None,
+        servers: Vec::new(),
+        choice: None,
     };
     let (mut sent, mut budget) = (None, None);
     let response = match &decided.outcome {
@@ -247,11 +254,18 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
             ends.upstream = upstream.map(|u| u.name.to_string());
             let server = upstream.and_then(|u| u.servers.iter().find(|s| !s.backup).or(u.servers.first()));
             ends.server = server.map(|s| s.authority.to_string());
+            if let Some(upstream) = upstream {
+                ends.servers = upstream.servers.iter().map(|s| s.authority.to_string()).collect();
+                ends.choice = choice::among(upstream, forward.sticky.is_some());
+            }
             let echo = upstream.map(|u| Server::echo(&u.name));
             sent = server.or(echo.as_ref()).map(|server| outgoing(&decided, forward, server, route));
             budget = Some(worst_case(forward));
             // What the gateway would add to a plain 200 of the upstream.
             let (mut parts, ()) = http::Response::new(()).into_parts();
+            if forward.sticky.is_none() {
+                decided.stick(0, &mut parts.headers);
+            }
             decided.respond(&mut parts, &world, &recorder);
             Answered { status: None, headers: fields(&parts.headers), body: None }
         }

@@ -5,11 +5,11 @@
 use super::chain::{Stated, stated, unrouted};
 use super::routes::{auths, methods};
 use crate::check::routes::RouteKey;
-use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, TrailingSlash, UpstreamProtocol};
+use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, StatusMatch, TrailingSlash, UpstreamProtocol};
 use crate::plan::{
-    ApiKeys, Auth, AuthKind, Balance, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener, Origin,
-    Plan, Respond, RespondBody, RetryParts, Route, Server, Step, Table, Target, TimeoutParts, Upstream, UpstreamId,
-    defaults,
+    ApiKeys, Auth, AuthKind, Balance, EjectWhen, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener,
+    Origin, Plan, Respond, RespondBody, RetryParts, Route, Server, Step, Table, Target, TimeoutParts, Upstream,
+    UpstreamId, defaults,
 };
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -247,6 +247,25 @@ fn upstream(plan: &Plan, upstream: &Upstream) -> Json {
         "retry": retry(&upstream.retry),
         "max_requests": upstream.max_requests,
         "max_pending": upstream.max_pending,
+        "health": upstream.health.as_ref().map(|h| json!({
+            "method": h.method.as_str(),
+            "path": h.path.as_str(),
+            "every_ms": millis(h.every),
+            "timeout_ms": millis(h.timeout),
+            "healthy_after": h.healthy,
+            "unhealthy_after": h.unhealthy,
+            "expect": h.expect.iter().map(|s| match s {
+                StatusMatch::Status(status) => status.to_string(),
+                StatusMatch::Class(hundred) => format!("{hundred}xx"),
+            }).collect::<Vec<_>>(),
+            "host": h.host.as_deref(),
+            "port": h.port,
+        })),
+        "eject": upstream.eject.map(|e| match e.when {
+            EjectWhen::Failures(n) => json!({ "after_failures": n, "for_ms": millis(e.period) }),
+            EjectWhen::Share(p) => json!({ "over_percent": p, "for_ms": millis(e.period) }),
+        }),
+        "sticky": upstream.sticky.as_ref().map(|s| json!({ "cookie": s.cookie.as_str(), "for_ms": s.period.map(millis) })),
         "limits": upstream.limits.iter().map(|s: &Step<_>| steps(&s.origin)).collect::<Vec<_>>(),
         "send": upstream.send.iter().map(|s| steps(&s.origin)).collect::<Vec<_>>(),
         "ca_file": upstream.tls.ca.as_deref().map(path),
@@ -272,6 +291,7 @@ fn server(server: &Server) -> Json {
         "prefix": server.prefix.as_str(),
         "weight": server.weight,
         "backup": server.backup,
+        "srv": server.srv,
     })
 }
 

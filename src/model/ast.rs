@@ -171,6 +171,12 @@ pub struct Upstream {
     pub servers: Vec<Server>,
     /// `discover dns …`, `discover srv …`.
     pub discovers: Vec<Discover>,
+    /// `health {…}`.
+    pub health: Option<Health>,
+    /// `eject …`.
+    pub eject: Option<Eject>,
+    /// `sticky cookie NAME`.
+    pub sticky: Option<Sticky>,
     /// `echo`.
     pub echo: Option<Span>,
     /// `balance …`.
@@ -252,6 +258,55 @@ pub struct UpstreamTls {
     /// `server-name S`.
     pub server_name: Option<Expr>,
     /// The word `tls`.
+    pub span: Span,
+}
+
+/// `health {…}` of an upstream.
+#[derive(Debug)]
+pub struct Health {
+    /// `GET PATH`, `HEAD PATH`.
+    pub probe: Option<(Method, Expr)>,
+    /// `every D`.
+    pub every: Option<Expr>,
+    /// `timeout D`.
+    pub timeout: Option<Expr>,
+    /// `healthy after N`.
+    pub healthy: Option<Expr>,
+    /// `unhealthy after N`.
+    pub unhealthy: Option<Expr>,
+    /// `expect status S, …`.
+    pub expect: Vec<Spanned<StatusMatch>>,
+    /// `host "x"`.
+    pub host: Option<Expr>,
+    /// `port N`.
+    pub port: Option<Expr>,
+    /// Something in it could not be read and is reported.
+    pub damaged: bool,
+    /// The statement.
+    pub span: Span,
+}
+
+/// `eject after N failures for D`, `eject over P% for D`.
+#[derive(Debug)]
+pub struct Eject {
+    /// `after N failures`.
+    pub after: Option<Expr>,
+    /// `over P%`.
+    pub over: Option<Expr>,
+    /// `for D`.
+    pub period: Expr,
+    /// The statement.
+    pub span: Span,
+}
+
+/// `sticky cookie NAME [for D]`.
+#[derive(Debug)]
+pub struct Sticky {
+    /// The cookie's name.
+    pub cookie: Name,
+    /// How long the client keeps it; else as long as it runs.
+    pub period: Option<Expr>,
+    /// The statement.
     pub span: Span,
 }
 

@@ -534,6 +534,14 @@ pub mod defaults {
     pub const POOL_IDLE: Duration = Duration::from_secs(4);
     /// `pool idle` of HTTP/2 connections, which say when they close: below the 75 s of nginx.
     pub const POOL_IDLE_H2: Duration = Duration::from_secs(60);
+    /// `every` of a health check.
+    pub const HEALTH_EVERY: Duration = Duration::from_secs(5);
+    /// `timeout` of a health check; no longer than its interval.
+    pub const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+    /// `healthy after` of a health check.
+    pub const HEALTHY_AFTER: u32 = 2;
+    /// `unhealthy after` of a health check.
+    pub const UNHEALTHY_AFTER: u32 = 3;
     /// `header max` of a listener.
     pub const HEADER_MAX: usize = 64 * 1024;
     /// `timeout header` of a listener.
@@ -571,6 +579,12 @@ pub struct Upstream {
     pub max_requests: Option<u64>,
     /// Most requests waiting for one of those.
     pub max_pending: Option<u64>,
+    /// Servers are asked whether they are well.
+    pub health: Option<Health>,
+    /// Servers that fail are left out.
+    pub eject: Option<Eject>,
+    /// Clients stay at one server.
+    pub sticky: Option<Sticky>,
     /// `limit`s of the upstream itself.
     pub limits: Box<[Step<LimitUse>]>,
     /// How TLS is spoken to `https` servers.
@@ -594,6 +608,58 @@ pub struct UpstreamTls {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// The name that certificates must have, and that SNI carries, where it is not the server's.
     pub name: Option<SmolStr>,
+}
+
+/// `health {…}`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// `GET` or `HEAD`.
+    pub method: Method,
+    /// Behind a server's prefix.
+    pub path: SmolStr,
+    /// Between two questions.
+    pub every: Duration,
+    /// For an answer.
+    pub timeout: Duration,
+    /// Good answers in a row that bring a server back.
+    pub healthy: u32,
+    /// Bad answers in a row that take it out.
+    pub unhealthy: u32,
+    /// The good statuses.
+    pub expect: Box<[StatusMatch]>,
+    /// Another Host than the server's.
+    pub host: Option<SmolStr>,
+    /// Another port than the server's.
+    pub port: Option<u16>,
+}
+
+/// `eject …`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Eject {
+    /// When.
+    pub when: EjectWhen,
+    /// For how long, the first time.
+    pub period: Duration,
+}
+
+/// When a server is ejected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EjectWhen {
+    /// After so many failures in a row.
+    Failures(u32),
+    /// When more than this share of its requests fail, in percent.
+    Share(f64),
+}
+
+/// `sticky cookie NAME`.
+#[derive(Debug, Clone)]
+pub struct Sticky {
+    /// The cookie's name.
+    pub cookie: SmolStr,
+    /// How long clients keep it; none: as long as they run.
+    pub period: Option<Duration>,
+    /// Which line says so.
+    pub origin: Origin,
 }
 
 /// A server of an upstream.

@@ -256,10 +256,18 @@ impl Body for ResponseBody {
         let frame = match &mut this.kind {
             Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream(streaming) => match Pin::new(&mut streaming.body).poll_frame(cx) {
-                Poll::Ready(frame) => frame,
+                Poll::Ready(frame) => {
+                    if let (Some(Err(_)), Some(verdict)) = (&frame, &mut streaming.verdict) {
+                        verdict.failed();
+                    }
+                    frame
+                }
                 Poll::Pending => {
                     if streaming.total.as_ref().is_some_and(|total| total.poll_expired(cx)) {
                         this.end.broke_off(&"`timeout total` is over");
+                        if let Some(verdict) = &mut streaming.verdict {
+                            verdict.failed();
+                        }
                         return Poll::Ready(Some(Err("timeout total".into())));
                     }
                     return Poll::Pending;

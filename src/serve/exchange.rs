@@ -11,7 +11,8 @@ use crate::upstream::balance::Tried;
 use crate::upstream::config::Timeouts;
 use crate::upstream::timer::Deadline;
 use crate::upstream::{
-    Answer, ErrorKind, ExchangeError, Limits, Picked, Request, Upgraded, Upstream, UpstreamBody, WriteHead, echo, http2,
+    Answer, Endpoint, ErrorKind, ExchangeError, Limits, Picked, Request, Shared, Upgraded, Upstream, UpstreamBody,
+    WriteHead, echo, eject, http2,
 };
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, response};
@@ -21,6 +22,7 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,8 @@ const ECHO_BODY: u64 = 1024 * 1024;
 pub struct Got {
     /// The server that gave it.
     pub server: SmolStr,
+    /// Which of its addresses.
+    pub endpoint: u64,
     /// From the first attempt to its head.
     pub time: Duration,
     /// What it is.
@@ -53,6 +57,28 @@ pub struct Streaming {
     pub body: UpstreamBody<RequestBody>,
     /// The end of `timeout total`.
     pub total: Option<Deadline>,
+    /// Where somebody judges the server.
+    pub verdict: Option<Box<Verdict>>,
+}
+
+/// Judges a server when its answer has come, or broke off.
+pub struct Verdict {
+    shared: Arc<Shared>,
+    picked: Picked,
+    failed: bool,
+}
+
+impl Verdict {
+    /// The body broke off, and not because of the client.
+    pub fn failed(&mut self) {
+        self.failed = true;
+    }
+}
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        self.shared.judge(self.picked.endpoint(), self.failed.then_some("its answer broke off"));
+    }
 }
 
 /// No answer.
@@ -128,7 +154,7 @@ impl Attempts<'_, '_> {
         let mut settled = false;
         let mut attempt_began = began;
         loop {
-            let Some(picked) = self.upstream.pick(self.forward.hash.unwrap_or(0), &tried) else {
+            let Some(picked) = self.upstream.pick(self.forward.hash.unwrap_or(0), self.forward.sticky, &tried) else {
                 if settled {
                     return Err(Failure::new(FailureKind::UpstreamUnhealthy, "no server is usable"));
                 }
@@ -161,10 +187,12 @@ impl Attempts<'_, '_> {
                     .allow_retry(self.forward.retry.budget.map(|percent| (percent / 100.0) as f32));
             if !again {
                 let answer = outcome.map_err(failure)?;
+                let verdict = self.verdict(&picked, &answer);
                 return Ok(Got {
                     server: endpoint.target.authority.clone(),
+                    endpoint: endpoint.id,
                     time: began.elapsed(),
-                    answer: answer.into_reached(total, self.idle),
+                    answer: answer.into_reached(total, self.idle, verdict),
                 });
             }
             if let Some(record) = &mut end.record {
@@ -202,6 +230,9 @@ impl Attempts<'_, '_> {
                 record.server = endpoint.target.authority.clone();
             }
             let outcome = self.attempt(&picked, connect, method, body, total).await;
+            if self.upstream.shared().judges() {
+                self.judge(endpoint, &outcome);
+            }
             let Err(Missed::Exchange(error)) = &outcome else { return (picked, outcome) };
             if !matches!(error.kind, ErrorKind::Refused | ErrorKind::Connect) {
                 return (picked, outcome);
@@ -214,6 +245,25 @@ impl Attempts<'_, '_> {
             }
             picked = next;
         }
+    }
+
+    /// What this attempt says about the server. A good head is judged when its body has come.
+    #[cold]
+    fn judge(&self, endpoint: &Endpoint, outcome: &Result<Answered, Missed>) {
+        let failure = match outcome {
+            Ok(answer) if eject::is_failure(answer.status()) => answer.status().as_u16().to_smolstr(),
+            Ok(_) => return,
+            Err(Missed::Total) => word(ErrorKind::ResponseTimeout),
+            Err(Missed::Exchange(error)) if eject::is_servers(error.kind) => word(error.kind),
+            Err(Missed::Exchange(_)) => return,
+        };
+        self.upstream.shared().judge(endpoint, Some(&failure));
+    }
+
+    fn verdict(&self, picked: &Picked, answer: &Answered) -> Option<Box<Verdict>> {
+        let shared = self.upstream.shared();
+        (shared.judges() && !eject::is_failure(answer.status()))
+            .then(|| Box::new(Verdict { shared: shared.clone(), picked: picked.clone(), failed: false }))
     }
 
     fn connect(&self) -> Duration {
@@ -347,9 +397,9 @@ impl Answered {
         }
     }
 
-    fn into_reached(self, total: Option<Deadline>, idle: Duration) -> Reached {
+    fn into_reached(self, total: Option<Deadline>, idle: Duration, verdict: Option<Box<Verdict>>) -> Reached {
         match self {
-            Answered::Response(parts, body) => Reached::Response(parts, Streaming { body, total }),
+            Answered::Response(parts, body) => Reached::Response(parts, Streaming { body, total, verdict }),
             Answered::Upgrade(parts, upgraded) => Reached::Upgrade(parts, upgraded, idle),
         }
     }
@@ -436,5 +486,5 @@ async fn answer_echo(
         head.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
     let (parts, answer) = echo::respond(&head, &body, client.peer, &plan.name).into_parts();
-    Ok(Got { server: plan.name.clone(), time: began.elapsed(), answer: Reached::Whole(parts, answer) })
+    Ok(Got { server: plan.name.clone(), endpoint: 0, time: began.elapsed(), answer: Reached::Whole(parts, answer) })
 }

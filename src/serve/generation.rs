@@ -142,6 +142,8 @@ fn config(upstream: &plan::Upstream, workers: u32) -> Result<Config, TlsError> {
         },
         tls,
         budget: Budget { share: share as f32, ..Budget::default() },
+        health: upstream.health.clone(),
+        eject: upstream.eject,
     })
 }
 

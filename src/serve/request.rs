@@ -188,7 +188,7 @@ async fn respond(
                     let why = "the server's `Sec-WebSocket-Accept` is not that of the key";
                     failed(&mut decided, Failure::new(FailureKind::UpstreamReset, why), world)
                 }
-                _ => forwarded_answer(&decided, reached.answer, world),
+                _ => forwarded_answer(&decided, reached.endpoint, reached.answer, world),
             }
         }
     };
@@ -213,10 +213,16 @@ fn failed(decided: &mut Decided<'_>, failure: Failure, world: &Live<'_>) -> (res
 }
 
 /// What the upstream said.
-fn forwarded_answer(decided: &Decided<'_>, answer: Reached, world: &Live<'_>) -> (response::Parts, Source) {
+fn forwarded_answer(
+    decided: &Decided<'_>,
+    endpoint: u64,
+    answer: Reached,
+    world: &Live<'_>,
+) -> (response::Parts, Source) {
     match answer {
         Reached::Response(mut parts, streaming) => {
             strip_hop_by_hop(&mut parts.headers);
+            decided.stick(endpoint, &mut parts.headers);
             let replaced = decided.respond(&mut parts, world, &());
             let body = replaced.map_or(Source::Upstream(streaming), Source::Whole);
             (parts, body)
@@ -229,6 +235,7 @@ fn forwarded_answer(decided: &Decided<'_>, answer: Reached, world: &Live<'_>) ->
             let protocol = parts.headers.get(UPGRADE).cloned();
             strip_hop_by_hop(&mut parts.headers);
             // A tunnel is no answer that could be replaced: the upstream has already changed over.
+            decided.stick(endpoint, &mut parts.headers);
             let mut edited = parts.clone();
             decided.respond(&mut edited, world, &());
             edited.status = StatusCode::SWITCHING_PROTOCOLS;

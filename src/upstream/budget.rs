@@ -21,19 +21,69 @@ impl Default for Limits {
     }
 }
 
-/// The account of one upstream, shared by all workers. A race between workers at the turn of a second may
-/// lose a few counts; it never loses more than that second.
+/// The account of one upstream, shared by all workers.
 #[derive(Debug, Default)]
 pub struct Budget {
     limits: Limits,
-    slots: [Slot; WINDOW as usize],
+    window: Window,
 }
+
+/// What came in the last ten seconds, all of it and a part. A race between workers at the turn of a second may lose a few
+/// counts; it never loses more than that second.
+#[derive(Debug, Default)]
+pub(super) struct Window([Slot; WINDOW as usize]);
 
 #[derive(Debug, Default)]
 struct Slot {
     second: AtomicU32,
-    requests: AtomicU32,
-    retries: AtomicU32,
+    all: AtomicU32,
+    part: AtomicU32,
+}
+
+impl Window {
+    /// Counts one. `second` is any clock of whole seconds that does not go back.
+    pub(super) fn count(&self, second: u32) {
+        if let Some(slot) = self.slot(second) {
+            slot.all.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts one of the part.
+    pub(super) fn count_part(&self, second: u32) {
+        if let Some(slot) = self.slot(second) {
+            slot.part.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// All, and the part.
+    pub(super) fn sum(&self, second: u32) -> (u64, u64) {
+        let (mut all, mut part) = (0u64, 0u64);
+        for slot in &self.0 {
+            if second.wrapping_sub(slot.second.load(Relaxed)) < WINDOW {
+                all += u64::from(slot.all.load(Relaxed));
+                part += u64::from(slot.part.load(Relaxed));
+            }
+        }
+        (all, part)
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        for slot in &self.0 {
+            slot.all.store(0, Relaxed);
+            slot.part.store(0, Relaxed);
+        }
+    }
+
+    fn slot(&self, second: u32) -> Option<&Slot> {
+        let slot = self.0.get((second % WINDOW) as usize)?;
+        let seen = slot.second.load(Relaxed);
+        if seen != second && slot.second.compare_exchange(seen, second, Relaxed, Relaxed).is_ok() {
+            slot.all.store(0, Relaxed);
+            slot.part.store(0, Relaxed);
+        }
+        Some(slot)
+    }
 }
 
 impl Budget {
@@ -45,9 +95,7 @@ impl Budget {
 
     /// Counts a request (its first attempt). `second` is any clock of whole seconds that does not go back.
     pub fn deposit(&self, second: u32) {
-        if let Some(slot) = self.slot(second) {
-            slot.requests.fetch_add(1, Relaxed);
-        }
+        self.window.count(second);
     }
 
     /// Takes a retry, if one is left of the upstream's share.
@@ -57,32 +105,14 @@ impl Budget {
 
     /// Takes a retry, if one is left of `share`: a route may have a share of its own in the same traffic.
     pub fn withdraw_of(&self, second: u32, share: f32) -> bool {
-        let (mut requests, mut retries) = (0u64, 0u64);
-        for slot in &self.slots {
-            if second.wrapping_sub(slot.second.load(Relaxed)) < WINDOW {
-                requests += u64::from(slot.requests.load(Relaxed));
-                retries += u64::from(slot.retries.load(Relaxed));
-            }
-        }
+        let (requests, retries) = self.window.sum(second);
         let reserve = f64::from(self.limits.minimum) * f64::from(WINDOW);
         let allowed = requests as f64 * f64::from(share) + reserve;
         if (retries + 1) as f64 > allowed {
             return false;
         }
-        if let Some(slot) = self.slot(second) {
-            slot.retries.fetch_add(1, Relaxed);
-        }
+        self.window.count_part(second);
         true
-    }
-
-    fn slot(&self, second: u32) -> Option<&Slot> {
-        let slot = self.slots.get((second % WINDOW) as usize)?;
-        let seen = slot.second.load(Relaxed);
-        if seen != second && slot.second.compare_exchange(seen, second, Relaxed, Relaxed).is_ok() {
-            slot.requests.store(0, Relaxed);
-            slot.retries.store(0, Relaxed);
-        }
-        Some(slot)
     }
 }
 

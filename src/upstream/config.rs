@@ -23,6 +23,10 @@ pub struct Config {
     pub tls: Tls,
     /// The retry budget of the upstream.
     pub budget: crate::upstream::budget::Limits,
+    /// Servers are asked whether they are well.
+    pub health: Option<crate::plan::Health>,
+    /// Servers that fail are left out.
+    pub eject: Option<crate::plan::Eject>,
 }
 
 impl Config {

@@ -1,6 +1,7 @@
 //! Endpoints: the addresses that requests go to, and what all workers know about each.
 
 use super::config::{Host, Scheme, Server};
+use super::eject::Ejection;
 use super::{balance, tls};
 use crate::plan;
 use rustls::pki_types::ServerName;
@@ -33,6 +34,7 @@ pub struct Endpoint {
     pub(super) tls_name: Option<ServerName<'static>>,
     load: Load,
     marks: Marks,
+    pub(super) ejection: Ejection,
 }
 
 /// Requests that an endpoint is answering now. Alone on its cache line.
@@ -50,6 +52,13 @@ struct Marks {
 
 /// It took no connection when last asked.
 const SUSPECT: u8 = 1;
+/// Its health check fails.
+const UNHEALTHY: u8 = 2;
+/// It failed too many requests.
+const EJECTED: u8 = 4;
+/// It has answered a health check, well or not. Says nothing about its use.
+const PROBED: u8 = 8;
+const ANY: u8 = SUSPECT | UNHEALTHY | EJECTED;
 
 /// Whether an endpoint may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +103,7 @@ impl Endpoint {
             tls_name,
             load: Load::default(),
             marks: Marks::default(),
+            ejection: Ejection::default(),
         })
     }
 
@@ -105,7 +115,7 @@ impl Endpoint {
     /// Whether it may be used.
     #[inline]
     pub fn state(&self) -> State {
-        match self.marks.bits.load(Relaxed) {
+        match self.marks.bits.load(Relaxed) & ANY {
             0 => State::Up,
             bits => self.marked(bits),
         }
@@ -113,6 +123,15 @@ impl Endpoint {
 
     #[cold]
     fn marked(&self, bits: u8) -> State {
+        if bits & UNHEALTHY != 0 {
+            return State::Down;
+        }
+        if bits & EJECTED != 0 {
+            if !self.ejection.is_over() {
+                return State::Down;
+            }
+            self.readmit();
+        }
         if bits & SUSPECT != 0 && millis() < self.marks.suspect_until.load(Relaxed) {
             return State::Suspect;
         }
@@ -141,6 +160,45 @@ impl Endpoint {
         if self.marks.bits.load(Relaxed) & SUSPECT != 0 {
             self.marks.suspicions.store(0, Relaxed);
             self.marks.bits.fetch_and(!SUSPECT, Relaxed);
+        }
+    }
+}
+
+impl Endpoint {
+    /// It passes its health checks, as far as is known.
+    pub fn is_healthy(&self) -> bool {
+        self.marks.bits.load(Relaxed) & UNHEALTHY == 0
+    }
+
+    pub(super) fn set_healthy(&self, healthy: bool) {
+        match healthy {
+            true => self.marks.bits.fetch_and(!UNHEALTHY, Relaxed),
+            false => self.marks.bits.fetch_or(UNHEALTHY, Relaxed),
+        };
+    }
+
+    /// It has been asked whether it is well, now or before.
+    pub(super) fn was_probed(&self) -> bool {
+        self.marks.bits.fetch_or(PROBED, Relaxed) & PROBED != 0
+    }
+
+    /// It is out because it failed requests.
+    pub(super) fn is_ejected(&self) -> bool {
+        self.marks.bits.load(Relaxed) & EJECTED != 0 && !self.ejection.is_over()
+    }
+
+    /// Takes it out for a while that grows from time to time.
+    pub(super) fn eject(&self, period: Duration) -> Duration {
+        let length = self.ejection.begin(period);
+        self.marks.bits.fetch_or(EJECTED, Relaxed);
+        length
+    }
+
+    /// Its time is over: who sees it first says so.
+    pub(super) fn readmit(&self) {
+        if self.marks.bits.fetch_and(!EJECTED, Relaxed) & EJECTED != 0 {
+            let (server, address) = (self.target.authority.as_str(), self.address);
+            tracing::info!(server, %address, "an ejected server is used again");
         }
     }
 }

@@ -2,8 +2,10 @@
 //! begun when the first upstream needs it.
 
 use super::config::Host;
+use super::health;
 use super::resolve::{self, Resolver};
 use super::shared::Shared;
+use super::timer::Timer;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -52,7 +54,7 @@ impl Keeper {
 }
 
 fn needs_keeping(shared: &Shared) -> bool {
-    shared.config.is_dynamic()
+    shared.config.is_dynamic() || shared.config.health.is_some()
 }
 
 fn run(server: Option<SocketAddr>, mut commands: mpsc::UnboundedReceiver<Vec<Arc<Shared>>>) -> io::Result<()> {
@@ -60,13 +62,13 @@ fn run(server: Option<SocketAddr>, mut commands: mpsc::UnboundedReceiver<Vec<Arc
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
     runtime.block_on(async {
-        let resolver = Rc::new(Resolver::new(server));
+        let (resolver, timer) = (Rc::new(Resolver::new(server)), Timer::new());
         let mut kept: Vec<Kept> = Vec::new();
         while let Some(all) = commands.recv().await {
             kept.retain(|kept| all.iter().any(|shared| Arc::ptr_eq(shared, &kept.shared)));
             for shared in all {
                 if !kept.iter().any(|kept| Arc::ptr_eq(&kept.shared, &shared)) {
-                    kept.push(Kept::begin(shared, &resolver));
+                    kept.push(Kept::begin(shared, &resolver, &timer));
                 }
             }
         }
@@ -81,12 +83,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn begin(shared: Arc<Shared>, resolver: &Rc<Resolver>) -> Kept {
+    fn begin(shared: Arc<Shared>, resolver: &Rc<Resolver>, timer: &Timer) -> Kept {
         let names = shared.config.servers.iter().enumerate();
         let names = names.filter(|(_, server)| !matches!(server.host, Host::Ip(_)));
         let tasks =
             names.map(|(at, _)| tokio::task::spawn_local(resolve::follow(shared.clone(), at, resolver.clone())));
-        let tasks = tasks.collect();
+        let mut tasks: Vec<_> = tasks.collect();
+        if shared.config.health.is_some() {
+            tasks.push(tokio::task::spawn_local(health::watch(shared.clone(), timer.clone())));
+        }
         Kept { shared, tasks }
     }
 }

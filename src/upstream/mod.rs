@@ -24,9 +24,11 @@ pub mod config;
 mod conn;
 pub mod decode;
 pub mod echo;
+pub mod eject;
 mod endpoint;
 mod error;
 pub mod head;
+mod health;
 pub mod http2;
 pub mod keeper;
 pub mod offline;
@@ -126,15 +128,21 @@ impl Upstream {
         &self.shared
     }
 
-    /// Chooses an endpoint. `key` is that of `balance hash` ([`balance::hash_key`]); `tried` are those that failed this
-    /// request. `None` if none may be used.
+    /// Chooses an endpoint. `key` is that of `balance hash` ([`balance::hash_key`]); `sticky` is the id of the endpoint that
+    /// the client was at; `tried` are those that failed this request. `None` if none may be used.
     #[inline]
     #[must_use]
-    pub fn pick(&self, key: u64, tried: &Tried) -> Option<Picked> {
+    pub fn pick(&self, key: u64, sticky: Option<u64>, tried: &Tried) -> Option<Picked> {
         if self.version.get() != self.shared.version() {
             self.renew();
         }
         let members = self.members.borrow();
+        if let Some(id) = sticky.filter(|id| !tried.has(*id))
+            && let Some(pool) = members.pools.iter().find(|pool| pool.endpoint().id == id)
+            && pool.endpoint().state() == State::Up
+        {
+            return Some(Picked(pool.clone()));
+        }
         let state = |at: usize| members.pools.get(at).map_or(State::Down, |pool| pool.endpoint().state());
         let load = |at: usize| members.pools.get(at).map_or(0, |pool| pool.endpoint().load().load(Relaxed));
         let facts = Facts { state: &state, load: &load, key, tried };
@@ -225,18 +233,21 @@ impl Members {
         let balancer = Balancer::new(shared.config.balance, &set.members);
         let pool = |endpoint: &Arc<Endpoint>| {
             let known = old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
-            let pool = known.cloned().unwrap_or_else(|| {
-                let tls = shared.tls.clone().zip(endpoint.tls_name.clone());
-                let tls = tls.map(|(tls, name)| {
-                    let name = tls.name().unwrap_or(name);
-                    (tls, name)
-                });
-                Pool::new(Connector { endpoint: endpoint.clone(), tls, timer: timer.clone() }, shared)
-            });
+            let pool = known.cloned().unwrap_or_else(|| pool_of(shared, endpoint.clone(), timer));
             pool.counts.set(balancer.needs_load());
             pool
         };
         let pools = set.members.iter().map(|member| pool(&member.endpoint)).collect();
         Self { set, pools, balancer }
     }
+}
+
+/// A pool of an endpoint, empty.
+fn pool_of(shared: &Shared, endpoint: Arc<Endpoint>, timer: &Timer) -> Rc<Pool> {
+    let tls = shared.tls.clone().zip(endpoint.tls_name.clone());
+    let tls = tls.map(|(tls, name)| {
+        let name = tls.name().unwrap_or(name);
+        (tls, name)
+    });
+    Pool::new(Connector { endpoint, tls, timer: timer.clone() }, shared)
 }

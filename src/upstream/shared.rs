@@ -26,6 +26,8 @@ pub struct Shared {
     set: watch::Sender<Arc<Set>>,
     /// What is known of each server of the configuration.
     found: Mutex<Vec<Found>>,
+    /// Held while one is ejected: two at once could be too many.
+    pub(super) ejecting: Mutex<()>,
 }
 
 /// What is known of a server.
@@ -78,9 +80,19 @@ impl Shared {
             version: AtomicU32::new(0),
             set: watch::Sender::new(set),
             found,
+            ejecting: Mutex::new(()),
             config,
         };
         shared.renew();
+        // What nobody asks about any more is not held against them.
+        for member in &shared.set().members {
+            if shared.config.health.is_none() {
+                member.endpoint.set_healthy(true);
+            }
+            if shared.config.eject.is_none() {
+                member.endpoint.readmit();
+            }
+        }
         Ok(Arc::new(shared))
     }
 
@@ -195,7 +207,7 @@ impl Shared {
         }
     }
 
-    fn second(&self) -> u32 {
+    pub(super) fn second(&self) -> u32 {
         u32::try_from(self.began.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 }

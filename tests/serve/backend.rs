@@ -75,6 +75,16 @@ impl Backend {
         *self.state.behaviour.lock().unwrap() = Arc::new(Box::new(what));
     }
 
+    /// Answers everything with this status.
+    pub fn says(&self, status: u16) {
+        self.does(move |_, stream| write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n").is_ok());
+    }
+
+    /// Answers with its name again.
+    pub fn recovers(&self, name: &'static str) {
+        self.does(move |_, stream| stream.write_all(&ok(name)).is_ok());
+    }
+
     pub fn requests(&self) -> usize {
         self.state.requests.load(SeqCst)
     }
@@ -88,6 +98,12 @@ impl Backend {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
+}
+
+/// A program with these servers and further settings of their upstream, and everything sent to them.
+pub fn program(servers: &[&Backend], settings: &str) -> String {
+    let servers: String = servers.iter().map(|server| format!("  server http://{}\n", server.address)).collect();
+    format!("listen http LISTEN\nupstream app {{\n{servers}{settings}\n}}\nroute ANY /{{rest...}} -> app\n")
 }
 
 impl Drop for Backend {

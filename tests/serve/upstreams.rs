@@ -1,7 +1,7 @@
 //! Which servers an upstream has, and which of them may be used.
 
-use crate::backend::{Backend, Dns};
-use crate::support::{Gateway, PATIENCE};
+use crate::backend::{Backend, Dns, program};
+use crate::support::{Client, Gateway, PATIENCE, field, ok};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::mpsc;
@@ -116,10 +116,10 @@ fn a_request_waits_for_the_first_answer() {
 
 #[test]
 fn an_address_where_nobody_listens_costs_no_request() {
-    let [a, _gone] = Backend::same_port(["127.0.0.1", "127.0.0.2"], ["a", "gone"]);
-    _gone.kill();
+    let [a, gone] = Backend::same_port(["127.0.0.1", "127.0.0.2"], ["a", "gone"]);
+    gone.kill();
     let dns = Dns::new(60);
-    dns.set("app.test", &[a.address.ip(), _gone.address.ip()]);
+    dns.set("app.test", &[a.address.ip(), gone.address.ip()]);
     let port = a.address.port();
     let program = format!(
         "listen http LISTEN\nupstream app {{ server http://app.test:{port}; balance round-robin }}\nroute ANY /{{rest...}} -> app\n"
@@ -127,7 +127,7 @@ fn an_address_where_nobody_listens_costs_no_request() {
     let gateway = serve(&dns, &program);
     assert_eq!(answers(&gateway, 20), [("a".to_owned(), 20)].into());
     // It comes back by itself.
-    let back = Backend::on(_gone.address, "back");
+    let back = Backend::on(gone.address, "back");
     eventually("the address is used again", || gateway.get("/").text() == "back");
     drop(back);
 }
@@ -180,4 +180,178 @@ fn a_resolver_must_be_an_address() {
         .unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("such as 10.0.0.53 or [::1]:5353"));
+}
+
+#[test]
+fn a_health_check_takes_servers_out_and_back() {
+    let (a, b) = (Backend::new("a"), Backend::new("b"));
+    let health = "health { GET /healthz; every 100ms; timeout 50ms; healthy after 2; unhealthy after 2 }";
+    let gateway = Gateway::serve(&program(&[&a, &b], health));
+    // It speaks of /healthz only: requests would still be answered.
+    a.does(|got, stream| match got.head.starts_with("GET /healthz ") {
+        true => stream.write_all(b"HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n").is_ok(),
+        false => stream.write_all(&ok("a")).is_ok(),
+    });
+    let log = gateway.await_log("a server is unhealthy: it answered with 503");
+    assert!(log.contains(&a.address.to_string()));
+    assert_eq!(names(&answers(&gateway, 8)), ["b"]);
+    // Frozen: it takes the connection and never answers.
+    b.does(|got, stream| match got.head.starts_with("GET /healthz ") {
+        true => {
+            std::thread::sleep(Duration::from_millis(500));
+            true
+        }
+        false => stream.write_all(&ok("b")).is_ok(),
+    });
+    gateway.await_log("a server is unhealthy: no answer within 50ms");
+    let answer = gateway.get("/");
+    assert_eq!(answer.status, 503, "no panic mode: what is known to be unhealthy is not asked");
+    assert!(answer.text().contains("upstream-unhealthy"), "{}", answer.text());
+    // What is known outlives a reload that changes something else of the upstream.
+    gateway.replace("gateway.gw", &program(&[&a, &b], &format!("{health}\nbalance random")));
+    gateway.await_log("\"message\":\"reloaded\"");
+    assert_eq!(gateway.get("/").status, 503);
+    a.recovers("a");
+    gateway.await_log("a server is healthy again");
+    assert_eq!(names(&answers(&gateway, 4)), ["a"]);
+    // Each change is told once.
+    assert_eq!(gateway.log().matches("a server is unhealthy").count(), 2, "{}", gateway.log());
+}
+
+#[test]
+fn what_a_health_check_asks() {
+    let a = Backend::new("a");
+    let (sender, asked) = mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    a.does(move |got, stream| {
+        let _ = sender.lock().unwrap().send(got.head.clone());
+        stream.write_all(b"HTTP/1.1 404 x\r\ncontent-length: 3\r\n\r\nabc").is_ok()
+    });
+    let other = Backend::new("unused");
+    let text = format!(
+        "listen http LISTEN\nupstream app {{ server http://{}/base; health {{ HEAD /healthz; every 100ms; expect status 404, 2xx; host \"check.test\"; port {} }} }}\nroute ANY /{{rest...}} -> app\n",
+        other.address,
+        a.address.port()
+    );
+    let gateway = Gateway::serve(&text);
+    let head = asked.recv_timeout(PATIENCE).unwrap();
+    assert!(head.starts_with("HEAD /base/healthz HTTP/1.1\r\n"), "{head}");
+    assert_eq!((field(&head, "host"), field(&head, "user-agent")), (Some("check.test"), Some("gw health check")));
+    asked.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((gateway.get("/").text(), other.requests()), ("unused".to_owned(), 1));
+    assert!(!gateway.log().contains("unhealthy"));
+}
+
+#[test]
+fn a_server_that_fails_in_a_row_is_left_out_for_a_while() {
+    let (a, b) = (Backend::new("a"), Backend::new("b"));
+    a.says(500);
+    let gateway = Gateway::serve(&program(&[&a, &b], "balance round-robin\neject after 3 failures for 1s"));
+    let counts = answers(&gateway, 40);
+    assert_eq!(counts["500"], 3, "{counts:?}");
+    let log = gateway.await_log("server ejected: 3 failures in a row, the last: 500");
+    assert!(log.contains(&a.address.to_string()) && log.contains("\"seconds\":1.0"), "{log}");
+    // The only one that is left is never ejected.
+    b.says(503);
+    assert_eq!(names(&answers(&gateway, 10)), ["503"]);
+    b.recovers("b");
+    let used_again = |times| {
+        eventually("the server is used again", || {
+            gateway.get("/");
+            gateway.log().matches("an ejected server is used again").count() >= times
+        });
+    };
+    used_again(1);
+    // It is still bad: out again, for longer.
+    eventually("ejected again", || {
+        gateway.get("/");
+        gateway.log().contains("\"seconds\":2.0")
+    });
+    a.recovers("a");
+    used_again(2);
+    assert_eq!(names(&answers(&gateway, 8)), ["a", "b"]);
+}
+
+#[test]
+fn one_of_three_that_fails_half_is_left_out() {
+    let (a, b, c) = (Backend::new("a"), Backend::new("b"), Backend::new("c"));
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    a.does(move |_, stream| match turn.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 2 {
+        0 => stream.write_all(b"HTTP/1.1 502 x\r\ncontent-length: 0\r\n\r\n").is_ok(),
+        _ => stream.write_all(&ok("a")).is_ok(),
+    });
+    let gateway = Gateway::serve(&program(
+        &[&a, &b, &c],
+        "balance round-robin\neject over 30% for 1m\nretry 1 on 502 budget 20%",
+    ));
+    let counts = answers(&gateway, 300);
+    assert!(!counts.contains_key("502"), "retried elsewhere until it was out: {counts:?}");
+    assert!(a.requests() < 60, "{}", a.requests());
+    gateway.await_log("requests failed, the last: 502");
+    // Without retries clients see few.
+    let gateway = Gateway::serve(&program(&[&a, &b, &c], "balance round-robin\neject over 30% for 1m"));
+    let failed = answers(&gateway, 300).get("502").copied().unwrap_or(0);
+    assert!(failed < 30, "{failed} of 300");
+}
+
+#[test]
+fn every_kind_of_failure_counts() {
+    type Bad = fn(&crate::support::Got, &mut std::net::TcpStream) -> bool;
+    let kinds: [(&str, Bad); 4] = [
+        ("its answer broke off", |_, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+            false
+        }),
+        ("malformed", |_, stream| stream.write_all(b"what?\r\n\r\n").is_ok()),
+        ("reset", |_, _| false),
+        ("timeout", |_, _| {
+            std::thread::sleep(Duration::from_secs(1));
+            false
+        }),
+    ];
+    for (word, bad) in kinds {
+        let (a, b) = (Backend::new("a"), Backend::new("b"));
+        a.does(bad);
+        let gateway = Gateway::serve(&program(
+            &[&a, &b],
+            "balance round-robin\ntimeout response 200ms\neject after 2 failures for 1m",
+        ));
+        for _ in 0..12 {
+            let mut client = Client::connect(gateway.address);
+            client.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+            client.try_answer(false);
+        }
+        gateway.await_log(&format!("server ejected: 2 failures in a row, the last: {word}"));
+        assert_eq!(names(&answers(&gateway, 4)), ["b"]);
+    }
+}
+
+#[test]
+fn a_cookie_keeps_a_client_at_its_server() {
+    let (a, b, c) = (Backend::new("a"), Backend::new("b"), Backend::new("c"));
+    let gateway = Gateway::serve(&program(&[&a, &b, &c], "balance round-robin\nsticky cookie shard for 1h"));
+    let first = gateway.get("/");
+    let set = first.header("set-cookie").unwrap().to_owned();
+    let (cookie, attributes) = set.split_once(';').unwrap();
+    assert_eq!(attributes, " Path=/; HttpOnly; SameSite=Lax; Max-Age=3600");
+    assert!(cookie.len() == "shard=".len() + 16 && !set.contains("127.0.0.1"), "{set}");
+    let ask = |cookie: &str| gateway.ask(&format!("GET / HTTP/1.1\r\nhost: test\r\ncookie: x=1; {cookie}\r\n\r\n"));
+    for _ in 0..10 {
+        let again = ask(cookie);
+        assert_eq!((again.text(), again.header("set-cookie")), (first.text(), None));
+    }
+    let at = [&a, &b, &c].into_iter().find(|server| server.requests() > 5).unwrap();
+    at.does(|got, stream| stream.write_all(&ok(field(&got.head, "cookie").unwrap_or_default())).is_ok());
+    assert_eq!(ask(cookie).text(), "x=1", "the server does not see it");
+    // Nonsense is replaced.
+    for bad in ["shard=", "shard=zz", "shard=0123456789ABCDEF", "shard=ffffffffffffffff"] {
+        assert!(ask(bad).header("set-cookie").is_some_and(|set| set.starts_with("shard=")), "{bad}");
+    }
+    // A server that is gone is left for good.
+    at.kill();
+    let gone = ask(cookie);
+    let next = if gone.status == 200 { gone } else { ask(cookie) };
+    let moved = next.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert!(next.status == 200 && moved != cookie);
+    assert_eq!((ask(&moved).text(), ask(&moved).header("set-cookie")), (next.text(), None));
 }

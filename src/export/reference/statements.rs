@@ -10,6 +10,7 @@ const BLOCKS: &[(Context, &str)] = &[
     (Context::LISTEN, "Settings of a `listen`"),
     (Context::UPSTREAM, "Settings of an `upstream`"),
     (Context::UPSTREAM_TLS, "Settings of the `tls` of an `upstream`"),
+    (Context::HEALTH, "Settings of the `health` of an `upstream`"),
     (Context::AUTH_KIND, "Kinds of `auth`"),
     (Context::JWT, "Settings of a `jwt`"),
     (Context::API_KEY, "Settings of an `api-key`"),

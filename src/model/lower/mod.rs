@@ -7,6 +7,7 @@ mod assign;
 mod auth;
 mod constant;
 mod cors;
+mod health;
 mod host;
 mod invariant;
 mod limit;

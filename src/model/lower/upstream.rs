@@ -1,13 +1,12 @@
 //! `upstream`.
 
 use super::reader::{Reader, settings};
-use super::{assign, limit, timeouts};
+use super::{assign, health, limit, timeouts};
 use crate::model::ast::{
-    Balance, Discover, HostHeader, Name, Server, Spanned, Statement, StatementKind, Upstream, UpstreamProtocol,
-    UpstreamTls,
+    Balance, HostHeader, Server, Spanned, Statement, StatementKind, Upstream, UpstreamProtocol, UpstreamTls,
 };
 use crate::model::statements::Context;
-use crate::syntax::tree::{Item, ItemKind, StrPart};
+use crate::syntax::tree::{Item, ItemKind};
 
 /// `upstream NAME URL`, `upstream NAME {…}`, `upstream * {…}`.
 pub(super) fn upstream(r: &mut Reader) -> Option<Upstream> {
@@ -75,7 +74,10 @@ fn setting(r: &mut Reader, up: &mut Upstream) {
             let server = server(r);
             up.servers.push(server);
         }
-        "discover" => up.discovers.extend(discover(r)),
+        "discover" => up.discovers.extend(health::discover(r)),
+        "health" => up.health = health::health(r),
+        "eject" => up.eject = health::eject(r),
+        "sticky" => up.sticky = health::sticky(r),
         "echo" => up.echo = Some(r.keyword),
         "balance" => up.balance = balance(r),
         "protocol" => {
@@ -137,35 +139,6 @@ fn setting(r: &mut Reader, up: &mut Upstream) {
             }
         }
     }
-}
-
-/// `dns NAME:PORT [https]`, `srv NAME [https]`.
-fn discover(r: &mut Reader) -> Option<Discover> {
-    let srv = r.one_of(&[("dns", false), ("srv", true)])?.value;
-    let example = if srv { "_http._tcp.orders.internal" } else { "orders.internal:8080" };
-    let name = match r.cursor.peek() {
-        Some(Item { kind: ItemKind::Str(parts), span, .. }) => match parts.as_slice() {
-            [StrPart::Text(text, _)] => Some(Name { text: text.clone(), span: *span }),
-            _ => None,
-        },
-        Some(Item { kind: ItemKind::Name(text) | ItemKind::Host(text), span, .. }) => {
-            Some(Name { text: text.clone(), span: *span })
-        }
-        Some(Item { kind: ItemKind::Url(_), .. }) => {
-            r.expected_with(
-                &format!("a name such as `{example}`"),
-                Some("a URL is a `server`: each address of its name is used".to_owned()),
-            );
-            None
-        }
-        _ => None,
-    };
-    let Some(name) = name else {
-        r.expected(&format!("a name such as `{example}`"));
-        return None;
-    };
-    r.cursor.next();
-    Some(Discover { srv, name, https: r.word("https").is_some() })
 }
 
 fn balance(r: &mut Reader) -> Option<Spanned<Balance>> {

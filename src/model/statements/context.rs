@@ -36,6 +36,7 @@ contexts! {
     AUTH_KIND 16 "behind `auth NAME =`"
     TARGET 17 "behind `->`"
     RESPOND 18 "behind `respond STATUS`"
+    HEALTH 26 "in a `health` block"
 }
 
 impl Context {
@@ -89,6 +90,7 @@ impl Row {
             "upstream" => Context::UPSTREAM,
             "tls" if self.contexts.contains(Context::UPSTREAM) => Context::UPSTREAM_TLS,
             "auth" if self.phase.is_none() => Context::AUTH_KIND,
+            "health" => Context::HEALTH,
             "jwt" => Context::JWT,
             "api-key" => Context::API_KEY,
             "cors" => Context::CORS,

@@ -77,19 +77,33 @@ pub(super) static ROWS: &[Row] = &[
         .doc("the addresses of a name, or the servers of its SRV records (RFC 2782)")
         .example("discover dns orders.internal:8080")
         .many(),
-    Row::new("sticky", C::UPSTREAM, "cookie NAME")
-        .doc("keeps a client at one server")
-        .example("sticky cookie shard")
-        .later(),
+    Row::new("sticky", C::UPSTREAM, "cookie NAME [for DURATION]")
+        .doc("keeps a client at one server, by a cookie that names it to nobody else")
+        .example("sticky cookie shard"),
     Row::new("protocol", C::UPSTREAM, "h1|h2|h2c|auto").doc("the version of HTTP spoken to it").example("protocol h2c"),
     Row::new("health", C::UPSTREAM, "{…}")
         .doc("asks servers whether they are well")
-        .example("health { GET /healthz; every 5s }")
-        .later(),
-    Row::new("eject", C::UPSTREAM, "after INT failures for DURATION")
-        .doc("leaves out servers that fail")
-        .example("eject after 5 failures for 30s")
-        .later(),
+        .example("health { GET /healthz; every 5s; timeout 1s; healthy after 2; unhealthy after 3 }"),
+    Row::new("GET", C::HEALTH, "PATH").doc("what is asked for").example("GET /healthz"),
+    Row::new("HEAD", C::HEALTH, "PATH").doc("what is asked for, without its body").example("HEAD /healthz"),
+    Row::new("every", C::HEALTH, "DURATION").doc("how often each server is asked").example("every 5s"),
+    Row::new("timeout", C::HEALTH, "DURATION").doc("how long an answer may take").example("timeout 1s"),
+    Row::new("healthy", C::HEALTH, "after INT")
+        .doc("how many good answers in a row bring a server back")
+        .example("healthy after 2"),
+    Row::new("unhealthy", C::HEALTH, "after INT")
+        .doc("how many bad answers in a row take a server out")
+        .example("unhealthy after 3"),
+    Row::new("expect", C::HEALTH, "status STATUS, …")
+        .doc("which statuses are good; by default 2xx")
+        .example("expect status 2xx, 304"),
+    Row::new("host", C::HEALTH, "\"NAME\"")
+        .doc("the Host of the question; by default the server's")
+        .example("host \"orders\""),
+    Row::new("port", C::HEALTH, "INT").doc("where it is asked; by default the server's own port").example("port 9000"),
+    Row::new("eject", C::UPSTREAM, "after INT failures for DURATION|over PERCENT for DURATION")
+        .doc("leaves out servers that fail requests, for a while")
+        .example("eject after 5 failures for 30s"),
     Row::new("oauth", C::UPSTREAM, "{…}").doc("fetches a token for the upstream").example("oauth { }").later(),
     Row::new("ca", C::UPSTREAM_TLS, "\"PATH\"")
         .doc("the certificates that are trusted instead of the system's")

@@ -110,6 +110,8 @@ fn config(address: SocketAddr) -> Config {
         pool: config::Pool::default(),
         tls: config::Tls::default(),
         budget: Default::default(),
+        health: None,
+        eject: None,
     }
 }
 
@@ -138,7 +140,7 @@ impl Upstream {
     /// The endpoint that a request would go to.
     async fn somewhere(&self, tried: &Tried) -> Result<Picked, ExchangeError> {
         loop {
-            match self.pick(0, tried) {
+            match self.pick(0, None, tried) {
                 Some(picked) => return Ok(picked),
                 None => self.settle(MS * 5000).await?,
             }

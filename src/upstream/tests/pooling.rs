@@ -154,13 +154,17 @@ fn waiting_requests_count_for_the_balance() {
         tokio::task::yield_now().await;
         // Two on the first, one on the second.
         assert!(
-            (0..50).all(|_| up.pick(0, &Tried::default()).is_some_and(|p| p.endpoint().id == up.at(1).endpoint().id))
+            (0..50).all(|_| up
+                .pick(0, None, &Tried::default())
+                .is_some_and(|p| p.endpoint().id == up.at(1).endpoint().id))
         );
         drop(held);
         waiting.await.unwrap().unwrap();
         // None on the first, one on the second.
         assert!(
-            (0..50).all(|_| up.pick(0, &Tried::default()).is_some_and(|p| p.endpoint().id == up.at(0).endpoint().id))
+            (0..50).all(|_| up
+                .pick(0, None, &Tried::default())
+                .is_some_and(|p| p.endpoint().id == up.at(0).endpoint().id))
         );
         drop(other);
     });

@@ -230,6 +230,6 @@ fn words() {
         ("location /x { proxy_pass http://a; }", &["E0201 location"]),
         ("/x -> a", &["E0207 /x"]),
         ("{ }", &["E0207 { }"]),
-        ("GET /x -> a", &["E0201 GET"]),
+        ("GET /x -> a", &["E0202 GET"]),
     ]);
 }
