@@ -77,6 +77,7 @@ fn decide_one(bencher: divan::Bencher, n: usize) {
             client: [192, 0, 2, 1].into(),
             peer: [192, 0, 2, 1].into(),
             trusted: false,
+            certificate: None,
             listener: 0,
             id: "0",
             time: jiff::Timestamp::UNIX_EPOCH,

@@ -87,7 +87,7 @@ fn shown(checked: &Checked) -> String {
     render::human(&checked.diagnostics, &checked.sources, Look { width: 100, color: false })
 }
 
-/// `explain METHOD URL [-H 'name: value'] [-d BODY] [--as AUTH[:JSON]] [--ip ADDR] [--times N]`, as the command takes it.
+/// `explain METHOD URL [-H 'name: value'] [-d BODY] [--as AUTH[:JSON]] [--ip ADDR] [--client-certificate SUBJECT] [--times N]`, as the command takes it.
 fn explained(arguments: &str, program: &Program) -> Result<Explanation, String> {
     let Checked { plan, diagnostics, .. } = program.checked();
     let plan = plan.ok_or_else(|| format!("a program with {} mistakes cannot be explained", diagnostics.len()))?;
@@ -101,6 +101,7 @@ fn explained(arguments: &str, program: &Program) -> Result<Explanation, String> 
         caller: None,
         ip: "192.0.2.1".parse().expect("an address"),
         at: "2026-01-31T12:00:00Z".parse().expect("a time"),
+        certificate: None,
         times: 1,
     };
     while let Ok(option) = next() {
@@ -116,6 +117,7 @@ fn explained(arguments: &str, program: &Program) -> Result<Explanation, String> 
                 let (auth, claims) = value.split_once(':').unwrap_or((&value, "{}"));
                 request.caller = Some((auth.into(), serde_json::from_str(claims).map_err(|e| e.to_string())?));
             }
+            "--client-certificate" => request.certificate = Some(value),
             "--ip" => request.ip = value.parse().map_err(|_| "no address")?,
             "--times" => request.times = value.parse().map_err(|_| "no number")?,
             other => return Err(format!("no option `{other}`")),

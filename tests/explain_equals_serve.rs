@@ -265,6 +265,7 @@ fn request(rng: &mut fastrand::Rng, port: u16) -> Request {
         body: body.into(),
         caller: None,
         ip: [127, 0, 0, 1].into(),
+        certificate: None,
         at: jiff::Timestamp::now(),
         times: 1,
     }

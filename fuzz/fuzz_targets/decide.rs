@@ -220,6 +220,7 @@ fuzz_target!(|input: &[u8]| {
         client,
         peer: client,
         trusted: sent.body.last() == Some(&b't'),
+        certificate: None,
         listener: usize::from(port == 9000),
         id: "0123456789abcdef0123456789abcdef",
         time: Timestamp::UNIX_EPOCH,
@@ -235,6 +236,7 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(one, two, "a trace changes what is decided");
     }
     let request = explain::Request {
+        certificate: None,
         method: sent.method.clone(),
         url: sent.uri.to_string(),
         headers: sent.headers.clone(),

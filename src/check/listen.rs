@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::ast::{HttpVersion, Spanned};
+use crate::model::ast::{HttpVersion, Scheme, Spanned};
 use crate::model::types::Type;
 use crate::model::value::Value;
 use crate::plan::{Listener, Protocols, Trust, defaults};
@@ -48,7 +48,7 @@ impl Compiler<'_> {
                 }
                 usize::try_from(n).ok()
             });
-            let protocols = self.protocols(&l.protocols);
+            let protocols = self.protocols(l.scheme, &l.protocols);
             let listener = Listener {
                 name: l.name.as_ref().map_or_else(|| format_smolstr!("{address}"), |n| n.text.clone()),
                 address,
@@ -71,6 +71,8 @@ impl Compiler<'_> {
                     .as_ref()
                     .and_then(|e| self.duration(e, "`timeout idle`"))
                     .unwrap_or(defaults::TIMEOUT_IDLE),
+                tls: self.listener_tls(l),
+                proxy_protocol: l.proxy_protocol.is_some(),
                 origin: self.origin(l.span),
             };
             self.plan.listeners.push(listener);
@@ -79,19 +81,34 @@ impl Compiler<'_> {
             let proxies = t.proxies.iter().filter_map(|e| self.network(e)).collect();
             self.plan.trust = Some(Trust { proxies, using: t.using.value, origin: self.origin(t.span) });
         }
+        self.proxy_protocol();
     }
 
-    /// What a listener speaks: what it says, or HTTP/1.1.
-    fn protocols(&mut self, said: &[Spanned<HttpVersion>]) -> Protocols {
-        if let Some(h2) = said.iter().find(|p| p.value == HttpVersion::H2) {
-            self.d.push(
-                Diagnostic::new(Code::E0630, h2.span, "`h2` on a listener without TLS")
-                    .label("`h2` is agreed upon in TLS")
-                    .help("HTTP/2 without TLS is called `h2c`"),
-            );
+    /// What a listener speaks: what it says, or HTTP/1.1 and, with TLS, HTTP/2.
+    fn protocols(&mut self, scheme: Scheme, said: &[Spanned<HttpVersion>]) -> Protocols {
+        let (own, message, label, help) = match scheme {
+            Scheme::Http => (
+                HttpVersion::H2c,
+                "`h2` on a listener without TLS",
+                "`h2` is agreed upon in TLS",
+                "HTTP/2 without TLS is called `h2c`",
+            ),
+            Scheme::Https => (
+                HttpVersion::H2,
+                "`h2c` on a listener with TLS",
+                "`h2c` is spoken without TLS",
+                "HTTP/2 over TLS is called `h2`",
+            ),
+        };
+        let wrong = said.iter().find(|p| p.value != HttpVersion::H1 && p.value != own);
+        if let Some(wrong) = wrong {
+            self.d.push(Diagnostic::new(Code::E0630, wrong.span, message).label(label).help(help));
         }
         let has = |version| said.iter().any(|p| p.value == version);
-        Protocols { h1: said.is_empty() || has(HttpVersion::H1), h2: has(HttpVersion::H2c) }
+        match said.is_empty() {
+            true => Protocols { h1: true, h2: scheme == Scheme::Https },
+            false => Protocols { h1: has(HttpVersion::H1), h2: has(own) },
+        }
     }
 
     /// A network, or one address as a network.

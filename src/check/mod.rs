@@ -20,6 +20,7 @@ mod scope;
 mod statement;
 mod table;
 mod target;
+mod tls;
 mod transport;
 mod upstream;
 

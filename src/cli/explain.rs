@@ -29,7 +29,7 @@ pub struct Args {
     /// The request's method
     method: String,
 
-    /// http://HOST[:PORT]/PATH; or a path alone, for the first listener
+    /// http[s]://HOST[:PORT]/PATH; or a path alone, for the first listener
     url: String,
 
     /// A header field
@@ -47,6 +47,10 @@ pub struct Args {
     /// The address it comes from
     #[arg(long, value_name = "ADDR", default_value = "192.0.2.1")]
     ip: IpAddr,
+
+    /// The subject of its certificate, such as CN=alice,O=Shop
+    #[arg(long, value_name = "SUBJECT")]
+    client_certificate: Option<String>,
 
     /// When it comes, such as 2026-01-31T12:00:00Z; now by default
     #[arg(long, value_name = "TIME")]
@@ -131,6 +135,7 @@ fn request(args: &Args) -> Result<Request, String> {
         body: args.data.clone().unwrap_or_default().into(),
         caller,
         ip: args.ip,
+        certificate: args.client_certificate.clone(),
         at: args.at.unwrap_or_else(Timestamp::now),
         times: args.times,
     })

@@ -44,6 +44,8 @@ pub struct Head<'r> {
     pub peer: IpAddr,
     /// The peer is a trusted proxy, so what it forwards counts.
     pub trusted: bool,
+    /// The subject of the client's certificate, if it showed one.
+    pub certificate: Option<&'r str>,
     /// An index into [`Plan::listeners`].
     pub listener: usize,
     /// Its id, as in `X-Request-Id`.
@@ -181,7 +183,8 @@ impl<'a, W: World, T: Trace> Reader<'a, W, T> {
             Fact::Cookie(name) => cookie(head.headers, name).map_or(Value::Null, Value::str),
             Fact::Body => cx.json().map_or(Value::Null, |j| Value::Json(Cow::Borrowed(j))),
             Fact::ClientIp => Value::Ip(head.client),
-            Fact::ClientCertificate | Fact::Version | Fact::ResponseBody | Fact::Route(_) => Value::Null,
+            Fact::ClientCertificate => head.certificate.map_or(Value::Null, Value::str),
+            Fact::Version | Fact::ResponseBody | Fact::Route(_) => Value::Null,
             Fact::RequestId => Value::str(head.id),
             Fact::RequestTime => Value::Time(head.time),
             Fact::RequestUri => match head.query {

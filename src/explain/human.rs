@@ -15,7 +15,8 @@ pub fn human(e: &Explanation, color: bool) -> String {
     out.line(&title);
     let l = &e.listener;
     let name = if l.name == l.address { String::new() } else { format!("`{}`, ", l.name) };
-    out.line(&format!("It comes to the listener {name}{} ({}:{}).", l.address, l.file, l.line));
+    let scheme = if l.scheme == "https" { "https " } else { "" };
+    out.line(&format!("It comes to the listener {name}{scheme}{} ({}:{}).", l.address, l.file, l.line));
     candidates(&mut out, e);
     if !e.params.is_empty() {
         out.heading("Parameters");

@@ -47,8 +47,10 @@ pub struct Request {
     pub body: Bytes,
     /// `--as AUTH[:claims]`: whom to take the caller for.
     pub caller: Option<(SmolStr, Json)>,
-    /// The peer's address.
+    /// The peer's address; where the PROXY protocol is trusted, what its header says.
     pub ip: IpAddr,
+    /// The subject of the client's certificate.
+    pub certificate: Option<String>,
     /// When it comes.
     pub at: Timestamp,
     /// Explain the last of so many at the same moment.
@@ -127,6 +129,7 @@ impl Ends {
 pub struct Listens {
     pub name: String,
     pub address: String,
+    pub scheme: &'static str,
     pub file: String,
     pub line: u32,
 }
@@ -196,7 +199,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     let id = "0".repeat(32);
     let head = Head {
         method: &request.method,
-        scheme: "http",
+        scheme: listener.scheme(),
         host: host.trim_matches(['[', ']']),
         authority: url.authority,
         path: normal.as_ref().map_or(target.path, |n| n.as_str()),
@@ -204,7 +207,8 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         headers: &headers,
         client: forwarded::client(request.ip, trust.as_ref(), &headers),
         peer: request.ip,
-        trusted: trust.as_ref().is_some_and(|t| t.trusts(request.ip)),
+        trusted: trust.as_ref().is_some_and(|t| t.trusts_fields_of(request.ip)),
+        certificate: certificate(listener, request)?,
         listener: index,
         id: &id,
         time: request.at,
@@ -292,6 +296,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         listener: Listens {
             name: listener.name.to_string(),
             address: listener.address.to_string(),
+            scheme: listener.scheme(),
             file: plan.file(&listener.origin).to_owned(),
             line: listener.origin.line,
         },
@@ -303,6 +308,19 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         response,
         budget,
     })
+}
+
+/// The subject of the client's certificate, if the listener would take it.
+fn certificate<'r>(listener: &Listener, request: &'r Request) -> Result<Option<&'r str>, String> {
+    let clients = listener.tls.as_ref().and_then(|tls| tls.clients.as_ref());
+    let name = &listener.name;
+    match (clients, &request.certificate) {
+        (None, Some(_)) => Err(format!("the listener `{name}` asks for no client certificates")),
+        (Some(clients), None) if clients.required => Err(format!(
+            "the listener `{name}` takes no client without a certificate: give its subject, --client-certificate CN=NAME"
+        )),
+        (_, certificate) => Ok(certificate.as_deref()),
+    }
 }
 
 fn near_routes(plan: &Plan, listener: &Listener, head: &Head<'_>) -> Vec<Near> {

@@ -30,8 +30,9 @@ pub(super) fn split(url: &str) -> Result<Url<'_>, String> {
     Ok(Url { scheme, authority, host, port, target: if target.is_empty() { "/" } else { target } })
 }
 
-/// The listener that the URL's port chooses; without one the first that serves.
+/// The listener that the URL's scheme and port choose; without a port the first that serves.
 pub(super) fn listener<'p>(plan: &'p Plan, url: &Url<'_>) -> Result<(usize, &'p Listener), String> {
+    let speaks = |l: &Listener| url.scheme.is_empty() || l.scheme() == url.scheme;
     let all = || plan.listeners.iter().enumerate();
     let by_port = |wanted: u16| all().find(|(_, l)| l.address.port() == wanted);
     let default = match url.scheme {
@@ -39,16 +40,27 @@ pub(super) fn listener<'p>(plan: &'p Plan, url: &Url<'_>) -> Result<(usize, &'p 
         "http" => Some(80),
         _ => None,
     };
-    let first = || all().find(|(_, l)| l.redirect_https.is_none()).or_else(|| all().next());
-    let found = match url.port {
-        Some(p) => by_port(p),
-        None => default.and_then(by_port).or_else(first),
+    let first = || {
+        let all = || all().filter(|(_, l)| speaks(l));
+        all().find(|(_, l)| l.redirect_https.is_none()).or_else(|| all().next())
     };
-    found.ok_or_else(|| {
-        let addresses: Vec<String> = all().map(|(_, l)| l.address.to_string()).collect();
-        match url.port {
-            Some(p) => format!("nothing listens on port {p}; there is {}", addresses.join(", ")),
-            None => "nothing listens".into(),
-        }
-    })
+    let addresses = || {
+        let addresses: Vec<String> = all().map(|(_, l)| format!("{} {}", l.scheme(), l.address)).collect();
+        addresses.join(", ")
+    };
+    match url.port {
+        Some(port) => match by_port(port) {
+            Some((_, l)) if !speaks(l) => {
+                Err(format!("port {port} speaks {}, not {}: the request would be refused", l.scheme(), url.scheme))
+            }
+            Some(found) => Ok(found),
+            None => Err(format!("nothing listens on port {port}; there is {}", addresses())),
+        },
+        None => default.and_then(by_port).filter(|(_, l)| speaks(l)).or_else(first).ok_or_else(|| {
+            if plan.listeners.is_empty() {
+                return "nothing listens".to_owned();
+            }
+            format!("no listener speaks {}; there is {}", url.scheme, addresses())
+        }),
+    }
 }

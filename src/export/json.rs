@@ -5,7 +5,9 @@
 use super::chain::{Stated, stated, unrouted};
 use super::routes::{auths, methods};
 use crate::check::routes::RouteKey;
-use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, StatusMatch, TrailingSlash, UpstreamProtocol};
+use crate::model::ast::{
+    CredentialPlace, ForwardField, RetryOn, StatusMatch, TlsVersion, TrailingSlash, UpstreamProtocol,
+};
 use crate::plan::{
     ApiKeys, Auth, AuthKind, Balance, EjectWhen, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener,
     Origin, Plan, Respond, RespondBody, RetryParts, Route, Server, Step, Table, Target, TimeoutParts, Upstream,
@@ -26,6 +28,7 @@ pub fn plan(plan: &Plan) -> Json {
             "using": match trust.using {
                 ForwardField::XForwardedFor => "x-forwarded-for",
                 ForwardField::Forwarded => "forwarded",
+                ForwardField::ProxyProtocol => "proxy-protocol",
             },
             "file": plan.file(&trust.origin),
             "line": trust.origin.line,
@@ -75,11 +78,27 @@ fn listener(plan: &Plan, listener: &Listener) -> Json {
     json!({
         "name": listener.name.as_str(),
         "address": listener.address.to_string(),
+        "scheme": listener.scheme(),
         "redirect_https": listener.redirect_https,
         "max_connections": listener.max_connections,
         "header_max": listener.header_max,
         "timeout_header_ms": millis(listener.timeout_header),
         "timeout_idle_ms": millis(listener.timeout_idle),
+        "tls": listener.tls.as_ref().map(|tls| json!({
+            "certificates": tls.certificates.iter().map(|pair| json!({
+                "certificate": path(&pair.certificate),
+                "key": path(&pair.key),
+            })).collect::<Vec<_>>(),
+            "min": match tls.min {
+                TlsVersion::V1_2 => "1.2",
+                TlsVersion::V1_3 => "1.3",
+            },
+            "client_certificates": tls.clients.as_ref().map(|clients| json!({
+                "required": clients.required,
+                "ca": path(&clients.ca),
+            })),
+        })),
+        "proxy_protocol": listener.proxy_protocol,
         "routes": if listener.redirect_https.is_some() { Vec::new() } else { routes.unwrap_or_default() },
         "file": plan.file(&listener.origin),
         "line": listener.origin.line,

@@ -97,7 +97,7 @@ fn matches(pattern: &Pattern, path: &Path) -> bool {
 }
 
 /// Why a file cannot be read, in words for a message.
-pub(super) fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

@@ -1,5 +1,6 @@
 //! Reading programs: from disk, from standard input, from memory.
 
+pub mod certificates;
 mod disk;
 mod imports;
 pub mod inputs;
@@ -12,6 +13,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use disk::DiskFiles;
+pub(crate) use disk::reason;
 pub use memory::MemoryFiles;
 pub use roots::roots;
 
@@ -19,6 +21,7 @@ use crate::check::{self, Inputs};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::plan::Plan;
 use crate::source::{Files, Sources, Span};
+use jiff::Timestamp;
 
 /// What standard input is called in messages.
 pub const STDIN: &str = "<stdin>";
@@ -59,7 +62,9 @@ pub fn check(files: &dyn Files, root: &Path, bytes: Vec<u8>, inputs: &Inputs) ->
     match String::from_utf8(bytes) {
         Ok(text) => {
             let check::Checked { sources, diagnostics, plan } = check::check(files, root, Some(text), inputs);
-            Checked { sources, diagnostics, plan }
+            let mut checked = Checked { sources, diagnostics, plan };
+            checked.look_at_certificates(files);
+            checked
         }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
@@ -83,6 +88,21 @@ fn not_utf8(root: &Path, lossy: &str, at: usize) -> Checked {
 }
 
 impl Checked {
+    /// Looks at the certificates that are there, once everything else is right.
+    fn look_at_certificates(&mut self, files: &dyn Files) {
+        let Some(plan) = &self.plan else { return };
+        let mut found = Diagnostics::default();
+        certificates::check(plan, &self.sources, files, Timestamp::now(), &mut found);
+        if found.is_empty() {
+            return;
+        }
+        if found.errors() > 0 {
+            self.plan = None;
+        }
+        self.diagnostics.drain(..).for_each(|diagnostic| found.push(Box::new(diagnostic)));
+        self.diagnostics = found.into_sorted();
+    }
+
     /// Takes in another program; a file that both read is kept once, and so are its mistakes.
     pub fn absorb(&mut self, other: Checked) {
         let mut ids = Vec::new();

@@ -106,11 +106,13 @@ pub struct Table {
     pub span: Span,
 }
 
-/// `listen [NAME] http ADDRESS {…}`.
+/// `listen [NAME] http|https ADDRESS {…}`.
 #[derive(Debug)]
 pub struct Listener {
     /// Its name, if it has one.
     pub name: Option<Name>,
+    /// What is spoken.
+    pub scheme: Scheme,
     /// `:8080`, `127.0.0.1:9000`, `[::1]:80`, or an input of type `address`.
     pub address: Expr,
     /// `redirect https [port N]`: everything is redirected; the port, 443 by default.
@@ -125,10 +127,60 @@ pub struct Listener {
     pub timeout_header: Option<Expr>,
     /// `timeout idle D`.
     pub timeout_idle: Option<Expr>,
+    /// `certificate P key P`, in order: the first is the default.
+    pub certificates: Vec<CertificateFiles>,
+    /// `client-certificates …`.
+    pub client_certificates: Option<ClientCertificates>,
+    /// `tls min …`.
+    pub tls_min: Option<Spanned<TlsVersion>>,
+    /// `proxy-protocol`.
+    pub proxy_protocol: Option<Span>,
     /// Its documentation.
     pub docs: Docs,
     /// The declaration's first line.
     pub span: Span,
+    /// Something in it could not be read and is reported: what seems to be missing may be there.
+    pub damaged: bool,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+/// `certificate P key P`.
+#[derive(Debug)]
+pub struct CertificateFiles {
+    /// The chain, in PEM.
+    pub certificate: Expr,
+    /// Its key, in PEM.
+    pub key: Expr,
+    /// The statement.
+    pub span: Span,
+}
+
+/// `client-certificates required|optional { ca P }`.
+#[derive(Debug)]
+pub struct ClientCertificates {
+    /// Clients without one are turned away.
+    pub required: bool,
+    /// Who signs for clients, in PEM; none where it could not be read.
+    pub ca: Option<Expr>,
+    /// The statement.
+    pub span: Span,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    V1_2,
+    /// RFC 8446.
+    V1_3,
 }
 
 /// A version of HTTP that a listener speaks.
@@ -147,7 +199,7 @@ pub enum HttpVersion {
 pub struct Trust {
     /// Whom: `cidr` or `ip` constants.
     pub proxies: Vec<Expr>,
-    /// `x-forwarded-for` or `forwarded`.
+    /// `x-forwarded-for`, `forwarded` or `proxy-protocol`.
     pub using: Spanned<ForwardField>,
     /// The declaration.
     pub span: Span,
@@ -160,6 +212,8 @@ pub enum ForwardField {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+    /// No field: the PROXY protocol's header, before the first request.
+    ProxyProtocol,
 }
 
 /// `upstream NAME URL`, `upstream NAME {…}`, `upstream * {…}`.

@@ -248,25 +248,15 @@ fn union(words: &[&str]) -> Type {
 }
 
 /// The kinds of failure (language.md, section 10).
-pub const ERROR_KINDS: [&str; 17] = [
-    "bad-request",
-    "unauthenticated",
-    "forbidden",
-    "no-route",
-    "method-not-allowed",
-    "body-too-large",
-    "unsupported-type",
-    "invalid",
-    "limited",
-    "upstream-connect",
-    "upstream-reset",
-    "compose-part",
-    "upstream-unhealthy",
-    "overloaded",
-    "keys-unavailable",
-    "upstream-timeout",
-    "internal",
-];
+pub const ERROR_KINDS: [&str; 17] = {
+    let mut kinds = [""; 17];
+    let mut at = 0;
+    while at < kinds.len() {
+        kinds[at] = super::statements::FAILURES[at].0;
+        at += 1;
+    }
+    kinds
+};
 
 macro_rules! row {
     ($name:literal, $ty:expr, $phase:ident, $reads:ident, $make:expr, $doc:literal, $example:literal) => {
@@ -354,7 +344,15 @@ pub const FACTS: &[FactRow] = &[
         "The client's address, behind trusted proxies.",
         "client.ip in 10.0.0.0/8"
     ),
-    row!(later "client.certificate", maybe_text, Client, CLIENT, Make::Plain(|| Fact::ClientCertificate), "The subject of the client's certificate.", "client.certificate != null"),
+    row!(
+        "client.certificate",
+        maybe_text,
+        Client,
+        CLIENT,
+        Make::Plain(|| Fact::ClientCertificate),
+        "The subject of the client's certificate (RFC 4514), if it showed one.",
+        "client.certificate != null"
+    ),
     row!(
         "request.id",
         text,

@@ -4,7 +4,9 @@
 
 pub mod router;
 
-use crate::model::ast::{CredentialPlace, ForwardField, RetryOn, StatusMatch, TrailingSlash, UpstreamProtocol};
+use crate::model::ast::{
+    CredentialPlace, ForwardField, RetryOn, StatusMatch, TlsVersion, TrailingSlash, UpstreamProtocol,
+};
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Rate;
@@ -108,6 +110,10 @@ pub struct Listener {
     pub timeout_header: Duration,
     /// A connection without a request.
     pub timeout_idle: Duration,
+    /// What TLS is spoken with; none for `http`.
+    pub tls: Option<Tls>,
+    /// The PROXY protocol's header comes before everything else.
+    pub proxy_protocol: bool,
     /// Where it is declared.
     pub origin: Origin,
 }
@@ -119,6 +125,54 @@ pub struct Protocols {
     pub h1: bool,
     /// HTTP/2: chosen by ALPN where there is TLS, by its preface where there is none.
     pub h2: bool,
+}
+
+impl Listener {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// What a listener speaks TLS with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Its certificates; the first is the default.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version.
+    pub min: TlsVersion,
+    /// `client-certificates`.
+    pub clients: Option<ClientCertificates>,
+}
+
+impl Tls {
+    /// Every file that it is read from.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let pairs = self.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+        pairs.chain(self.clients.iter().map(|clients| &clients.ca))
+    }
+}
+
+/// A certificate and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, in PEM.
+    pub certificate: PathBuf,
+    /// The key, in PEM.
+    pub key: PathBuf,
+    /// Where it is named.
+    pub origin: Origin,
+}
+
+/// Whose certificates clients show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// Those without one are turned away.
+    pub required: bool,
+    /// Who signs for them, in PEM.
+    pub ca: PathBuf,
+    /// Where it is said.
+    pub origin: Origin,
 }
 
 /// `trust proxies`.

@@ -18,6 +18,8 @@ pub enum Field {
     XForwardedFor,
     /// `Forwarded` (RFC 7239): its `for` parameters.
     Forwarded,
+    /// None: the PROXY protocol's header came before the connection, and the peer's address is what it says.
+    ProxyProtocol,
 }
 
 /// `trust proxies CIDR, … using FIELD`.
@@ -34,25 +36,33 @@ impl From<&plan::Trust> for Trust {
         let field = match trust.using {
             ForwardField::XForwardedFor => Field::XForwardedFor,
             ForwardField::Forwarded => Field::Forwarded,
+            ForwardField::ProxyProtocol => Field::ProxyProtocol,
         };
         Trust { proxies: trust.proxies.clone(), field }
     }
 }
 
 impl Trust {
-    /// The peer is one of them.
+    /// The address is one of them.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(&address))
+    }
+
+    /// What a peer's requests say of who they come from counts. A balancer that writes the PROXY header passes on
+    /// what clients wrote, so it never does there.
+    pub fn trusts_fields_of(&self, peer: IpAddr) -> bool {
+        self.field != Field::ProxyProtocol && self.trusts(peer)
     }
 }
 
 /// The client's address. IPv4 addresses in IPv6 form are given as IPv4.
 pub fn client(peer: IpAddr, trust: Option<&Trust>, headers: &HeaderMap) -> IpAddr {
     let mut address = peer.to_canonical();
-    let Some(trust) = trust.filter(|trust| trust.trusts(address)) else { return address };
+    let Some(trust) = trust.filter(|trust| trust.trusts_fields_of(address)) else { return address };
     let name = match trust.field {
         Field::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
         Field::Forwarded => http::header::FORWARDED,
+        Field::ProxyProtocol => return address,
     };
     for line in headers.get_all(name).iter().rev() {
         let mut rest = Some(line.as_bytes());
@@ -61,6 +71,7 @@ pub fn client(peer: IpAddr, trust: Option<&Trust>, headers: &HeaderMap) -> IpAdd
             let parsed = match trust.field {
                 Field::XForwardedFor => std::str::from_utf8(entry).ok().and_then(|text| node(text.trim(), true)),
                 Field::Forwarded => forwarded_for(entry),
+                Field::ProxyProtocol => None,
             };
             let Some(reported) = parsed else { return address };
             address = reported.to_canonical();

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Waker};
@@ -19,8 +19,12 @@ use std::time::Duration;
 
 /// A client's connection.
 pub struct Client {
-    /// The other end.
-    pub peer: SocketAddr,
+    /// The other end; behind a trusted balancer that says so, the one behind it.
+    pub peer: Cell<SocketAddr>,
+    /// It came over TLS.
+    pub secure: Cell<bool>,
+    /// The subject of its certificate.
+    pub certificate: OnceCell<Box<str>>,
     /// Where it came in.
     pub port: Rc<Port>,
     /// Whose it is.
@@ -141,7 +145,9 @@ impl Client {
     /// A connection that has just been accepted.
     pub fn new(peer: SocketAddr, port: Rc<Port>, worker: Rc<Worker>) -> Client {
         Client {
-            peer,
+            peer: Cell::new(peer),
+            secure: Cell::new(false),
+            certificate: OnceCell::new(),
             port,
             deadline: worker.patience.deadline(),
             worker,
@@ -161,7 +167,13 @@ impl Client {
 
     /// The peer's address; IPv4 as IPv4.
     pub fn ip(&self) -> IpAddr {
-        self.peer.ip().to_canonical()
+        self.peer.get().ip().to_canonical()
+    }
+
+    /// `http` or `https`.
+    #[inline]
+    pub fn scheme(&self) -> &'static str {
+        if self.secure.get() { "https" } else { "http" }
     }
 
     /// Waits for something from now on, for `patience` at most.

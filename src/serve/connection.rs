@@ -1,21 +1,23 @@
 //! A client's connection, from its accept to its end.
 
 use super::client::{Client, Waits};
-use super::listen::Port;
+use super::listen::{Port, Speaks};
 use super::stream::Stream;
+use super::tls::Failed;
 use super::transport::Transport;
 use super::worker::Worker;
-use super::{http2, request, tunnel};
+use super::{http2, proxy_protocol, request, tls, tunnel};
+use crate::policy::forwarded::Field;
 use bytes::Bytes;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How long a client that is not done sending is listened to after its answer. Closing at once would
@@ -37,21 +39,132 @@ enum Closing {
     Told,
 }
 
+/// What a client hears that speaks HTTP without TLS where TLS is spoken.
+const PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 25\r\n\r\nThis port speaks https.\r\n";
+
 /// Serves a connection until it ends.
 pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: SocketAddr) {
     let client = Rc::new(Client::new(peer, port, worker));
     client.worker.enrol(&client);
-    let mut transport = Transport::Tcp(tcp);
+    let mut transport = match client.port.is_plain() {
+        true => Transport::Tcp(tcp),
+        // Boxed: what shaking hands needs is not kept for as long as the connection lives.
+        false => match Box::pin(open(tcp, &client)).await {
+            Some(transport) => transport,
+            None => return,
+        },
+    };
     let mut early = Bytes::new();
     let protocols = client.port.protocols();
     if protocols.h2 {
-        let (is_h2, came) = if protocols.h1 { sniff(&mut transport, &client).await } else { (true, early) };
+        let is_h2 = match transport.alpn() {
+            Some(protocol) => protocol == b"h2",
+            None if protocols.h1 => {
+                let (is_h2, came) = sniff(&mut transport, &client).await;
+                early = came;
+                is_h2
+            }
+            None => true,
+        };
         if is_h2 {
-            return http2::serve(transport, came, &client).await;
+            return http2::serve(transport, early, &client).await;
         }
-        early = came;
     }
     serve_http1(transport, early, client).await;
+}
+
+/// What comes before the first request: the PROXY protocol's header, then the TLS handshake. All of it counts into
+/// `timeout header`, together with the first head.
+async fn open(mut tcp: TcpStream, client: &Client) -> Option<Transport> {
+    client.wait(Waits::Head, client.port.patience().header);
+    if client.port.expects_proxy_header()
+        && let Err(why) = read_proxy_header(&mut tcp, client).await
+    {
+        tracing::info!(listener = %client.port.name(), client = %client.ip(), "PROXY protocol: {why}");
+        return None;
+    }
+    let endpoint = match client.port.speaks() {
+        Speaks::Http => return Some(Transport::Tcp(tcp)),
+        Speaks::Tls(endpoint) => endpoint,
+        Speaks::Nothing => return None,
+    };
+    let failed = match in_time(client, tls::accept(tcp, &endpoint, &client.worker.challenges)).await {
+        Some(Ok(transport)) => {
+            client.secure.set(true);
+            let certificates = transport.tls().and_then(|tls| tls.peer_certificates());
+            if let Some(subject) = certificates.and_then(|chain| tls::subject(chain.first()?)) {
+                // It is set once: here.
+                let _ = client.certificate.set(subject.into());
+            }
+            return Some(transport);
+        }
+        Some(Err(failed)) => failed,
+        None => {
+            tracing::debug!(listener = %client.port.name(), client = %client.ip(), "TLS: no handshake in time");
+            return None;
+        }
+    };
+    match &failed {
+        // Nobody's mistake, and what every scan does.
+        Failed::Gone | Failed::Plain(_) | Failed::Challenge => {
+            tracing::debug!(listener = %client.port.name(), client = %client.ip(), "TLS: {failed}");
+        }
+        Failed::Refused(..) => {
+            tracing::info!(listener = %client.port.name(), client = %client.ip(), "TLS: {failed}");
+        }
+    }
+    let tcp = match failed {
+        Failed::Plain(mut tcp) => {
+            // Best effort: the client may be gone.
+            let _ = tcp.write_all(PLAIN).await;
+            Some(tcp)
+        }
+        Failed::Refused(_, tcp) => tcp,
+        Failed::Gone | Failed::Challenge => None,
+    };
+    if let Some(mut tcp) = tcp {
+        // What it was told must arrive.
+        let _ = tcp.shutdown().await;
+        linger(&mut tcp, client).await;
+    }
+    None
+}
+
+/// Takes the header off, and believes it if that is configured.
+async fn read_proxy_header(tcp: &mut TcpStream, client: &Client) -> Result<(), String> {
+    let (local, _) = client.port.current();
+    let trust = local.generation.trust.as_ref().filter(|trust| trust.field == Field::ProxyProtocol);
+    if trust.is_some_and(|trust| !trust.trusts(client.ip())) {
+        return Err("the peer is none of `trust proxies`".into());
+    }
+    let header = in_time(client, proxy_protocol::read(tcp)).await.ok_or("no header in time")?;
+    let source = header.map_err(|bad| bad.to_string())?;
+    if let (Some(source), Some(_)) = (source, trust) {
+        client.peer.set(source);
+    }
+    Ok(())
+}
+
+/// Works until the client's deadline; when the listener closes, not much longer.
+async fn in_time<T>(client: &Client, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut closing = false;
+    let done = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if client.is_late(cx) {
+                return Poll::Ready(None);
+            }
+            if closing || !client.poll_closing(cx) {
+                return Poll::Pending;
+            }
+            closing = true;
+            client.wait(Waits::Head, LAST_CHANCE);
+        }
+    });
+    done.await
 }
 
 /// Speaks HTTP/1.1 until the connection ends. `early` was read of it already.

@@ -194,6 +194,7 @@ mod tests {
         let setup = Setup {
             counters: MemoryCounters::new(16),
             instance: "test".into(),
+            challenges: Arc::default(),
             access_log: false,
             loads: Arc::new(Loads::new(1, usize::MAX)),
         };

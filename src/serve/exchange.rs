@@ -485,6 +485,6 @@ async fn answer_echo(
     if !body.is_empty() {
         head.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
-    let (parts, answer) = echo::respond(&head, &body, client.peer, &plan.name).into_parts();
+    let (parts, answer) = echo::respond(&head, &body, client.peer.get(), &plan.name).into_parts();
     Ok(Got { server: plan.name.clone(), endpoint: 0, time: began.elapsed(), answer: Reached::Whole(parts, answer) })
 }

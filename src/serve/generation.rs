@@ -1,5 +1,6 @@
 //! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
 
+use super::tls::Endpoint;
 use crate::load::materials::{Materials, Problem};
 use crate::model::ast::UpstreamProtocol;
 use crate::plan::{self, Plan, UpstreamId};
@@ -23,6 +24,8 @@ pub struct Generation {
     pub materials: Materials,
     /// Whose word on the client's address counts.
     pub trust: Option<forwarded::Trust>,
+    /// By listener; none without TLS.
+    endpoints: Vec<Option<Arc<Endpoint>>>,
     /// By [`UpstreamId`]; none for `echo`.
     upstreams: Vec<Option<Arc<Shared>>>,
     /// By [`UpstreamId`]; none without `max requests`.
@@ -36,26 +39,48 @@ impl Generation {
         old: Option<&Generation>,
         workers: usize,
     ) -> Result<(Generation, Vec<Problem>), String> {
-        let (materials, problems) = Materials::read(&plan, old.map(|old| (&*old.plan, &old.materials)));
+        let (materials, mut problems) = Materials::read(&plan, old.map(|old| (&*old.plan, &old.materials)));
+        let endpoints =
+            Endpoint::all(&plan.listeners, &old.map(Generation::by_listener).unwrap_or_default(), &mut problems);
         let workers = u32::try_from(workers).unwrap_or(u32::MAX);
         let upstreams =
             plan.upstreams.iter().map(|upstream| share(upstream, old, workers)).collect::<Result<_, _>>()?;
         let gates = plan.upstreams.iter().map(|upstream| gate(upstream, old)).collect();
         let trust = plan.trust.as_ref().map(forwarded::Trust::from);
-        Ok((Generation { plan, materials, trust, upstreams, gates }, problems))
+        Ok((Generation { plan, materials, trust, endpoints, upstreams, gates }, problems))
     }
 
-    /// The same with tables and keys read anew.
+    /// The same with tables, keys and certificates read anew.
     pub fn with_fresh_materials(&self) -> (Generation, Vec<Problem>) {
-        let (materials, problems) = Materials::read(&self.plan, Some((&self.plan, &self.materials)));
+        let (materials, mut problems) = Materials::read(&self.plan, Some((&self.plan, &self.materials)));
+        let endpoints = Endpoint::all(&self.plan.listeners, &self.by_listener(), &mut problems);
         let fresh = Generation {
             plan: self.plan.clone(),
             materials,
             trust: self.trust.clone(),
+            endpoints,
             upstreams: self.upstreams.clone(),
             gates: self.gates.clone(),
         };
         (fresh, problems)
+    }
+
+    /// What a listener speaks TLS with.
+    pub fn endpoint(&self, listener: usize) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(listener)?.as_ref()
+    }
+
+    /// The listeners that have others than in `old`, a generation of the same plan.
+    pub fn with_new_certificates<'g>(&'g self, old: &'g Generation) -> impl Iterator<Item = &'g str> {
+        let all = self.plan.listeners.iter().zip(self.endpoints.iter().zip(&old.endpoints));
+        all.filter_map(|(listener, pair)| match pair {
+            (Some(new), Some(old)) if !Arc::ptr_eq(new, old) => Some(listener.name.as_str()),
+            _ => None,
+        })
+    }
+
+    fn by_listener(&self) -> Vec<(&plan::Listener, &Option<Arc<Endpoint>>)> {
+        self.plan.listeners.iter().zip(&self.endpoints).collect()
     }
 
     /// The limit of an upstream's requests at once, if it has one.

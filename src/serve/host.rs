@@ -6,8 +6,12 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
 /// The host in lower case without port or trailing dot, and the authority as it came. None if there is none, as HTTP/1.0 allows.
-/// The error says why the request is refused.
-pub fn of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Result<Option<(Cow<'r, str>, &'r str)>, &'static str> {
+/// The error says why the request is refused. `scheme` is the connection's.
+pub fn of<'r>(
+    uri: &'r Uri,
+    headers: &'r HeaderMap,
+    scheme: &str,
+) -> Result<Option<(Cow<'r, str>, &'r str)>, &'static str> {
     let mut fields = headers.get_all(HOST).iter();
     let field = match (fields.next(), fields.next()) {
         (_, Some(_)) => return Err("`Host` is there twice"),
@@ -21,8 +25,8 @@ pub fn of<'r>(uri: &'r Uri, headers: &'r HeaderMap) -> Result<Option<(Cow<'r, st
         (Some(target), Some(field)) if target.as_str().eq_ignore_ascii_case(field) => field,
         (Some(_), Some(_)) => return Err("the target's authority is not that of `Host`"),
     };
-    if uri.scheme().is_some_and(|scheme| *scheme != http::uri::Scheme::HTTP) {
-        return Err("the target's scheme is not http");
+    if uri.scheme_str().is_some_and(|target| target != scheme) {
+        return Err("the target's scheme is not the connection's");
     }
     host(authority).map(|host| Some((host, authority))).ok_or("`Host` is not a host with an optional port")
 }
@@ -89,7 +93,7 @@ mod tests {
     fn the_target_and_the_field_agree() {
         let with = |field: &str, uri: &str| {
             let headers = HeaderMap::from_iter([(HOST, http::HeaderValue::from_str(field).unwrap())]);
-            of(&uri.parse().unwrap(), &headers).map(|found| found.map(|(host, _)| host.into_owned()))
+            of(&uri.parse().unwrap(), &headers, "http").map(|found| found.map(|(host, _)| host.into_owned()))
         };
         assert_eq!(with("a:80", "/x"), Ok(Some("a".into())));
         assert_eq!(with("A:80", "http://a:80/x"), Ok(Some("a".into())));

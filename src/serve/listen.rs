@@ -1,6 +1,7 @@
 //! Listeners as a worker has them.
 
 use super::generation::Local;
+use super::tls::Endpoint;
 use crate::plan::{Plan, Protocols};
 use smol_str::SmolStr;
 use std::cell::{Cell, RefCell};
@@ -24,6 +25,19 @@ pub struct Port {
     protocols: Cell<Protocols>,
     name: RefCell<SmolStr>,
     closed: Cell<bool>,
+    proxy_protocol: Cell<bool>,
+    speaks: RefCell<Speaks>,
+}
+
+/// What a listener expects of a new connection.
+#[derive(Clone)]
+pub enum Speaks {
+    /// HTTP at once.
+    Http,
+    /// A handshake first.
+    Tls(Arc<Endpoint>),
+    /// TLS, for which it has nothing.
+    Nothing,
 }
 
 /// How long a listener waits for its clients.
@@ -48,6 +62,8 @@ impl Port {
             protocols: Cell::new(Protocols { h1: true, h2: false }),
             name: RefCell::default(),
             closed: Cell::new(false),
+            proxy_protocol: Cell::new(false),
+            speaks: RefCell::new(Speaks::Nothing),
         };
         port.renew(local, index);
         port
@@ -61,6 +77,12 @@ impl Port {
             self.header_max.set(listener.header_max);
             self.protocols.set(listener.protocols);
             self.name.replace(listener.name.clone());
+            self.proxy_protocol.set(listener.proxy_protocol);
+            self.speaks.replace(match (&listener.tls, local.generation.endpoint(index)) {
+                (None, _) => Speaks::Http,
+                (Some(_), Some(endpoint)) => Speaks::Tls(endpoint.clone()),
+                (Some(_), None) => Speaks::Nothing,
+            });
         }
         self.current.replace((local, index));
     }
@@ -75,6 +97,31 @@ impl Port {
     #[inline]
     pub fn patience(&self) -> Patience {
         self.patience.get()
+    }
+
+    /// The PROXY protocol's header comes first.
+    pub fn expects_proxy_header(&self) -> bool {
+        self.proxy_protocol.get()
+    }
+
+    /// What it expects then.
+    pub fn speaks(&self) -> Speaks {
+        self.speaks.borrow().clone()
+    }
+
+    /// Requests come without anything before them.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        !self.proxy_protocol.get() && matches!(*self.speaks.borrow(), Speaks::Http)
+    }
+
+    /// What a connection is told that is one too many.
+    pub fn refusal(&self) -> &'static [u8] {
+        match *self.speaks.borrow() {
+            Speaks::Http => b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+            // A fatal alert: `internal_error`, the one for what has nothing to do with the client (RFC 8446, 6.2).
+            Speaks::Tls(_) | Speaks::Nothing => &[21, 3, 3, 0, 2, 2, 80],
+        }
     }
 
     /// Most bytes of a head.

@@ -22,12 +22,14 @@ mod inherit;
 mod listen;
 mod open_files;
 mod program;
+mod proxy_protocol;
 mod rehearsal;
 mod reload;
 mod request;
 mod service;
 mod sockets;
 mod stream;
+mod tls;
 mod transport;
 mod tunnel;
 mod upgrade;
@@ -138,6 +140,7 @@ impl Gateway {
         let setup = Setup {
             counters: MemoryCounters::new(MemoryCounters::DEFAULT_CAPACITY),
             instance: instance().into(),
+            challenges: Arc::default(),
             access_log: access::is_on(),
             loads: Arc::new(Loads::new(workers, open_files::clients(limit, workers))),
         };

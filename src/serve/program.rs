@@ -70,11 +70,12 @@ fn given(inputs: &Inputs) -> Vec<(String, String)> {
     inputs.iter().map(|(name, given)| (name.to_string(), given.text.clone())).collect()
 }
 
-/// The file of a table or of keys: it changes without a reload.
+/// The file of a table, of keys or of certificates: it changes without a reload.
 pub fn is_material(plan: &Plan, path: &Path) -> bool {
     use crate::plan::{ApiKeys, AuthKind, JwtKeys};
     let is = |file: &PathBuf| file == path;
     plan.tables.iter().filter_map(|table| table.file.as_ref()).any(is)
+        || plan.listeners.iter().filter_map(|listener| listener.tls.as_ref()).flat_map(|tls| tls.files()).any(is)
         || plan.auths.iter().any(|auth| match &auth.kind {
             AuthKind::Jwt { keys: JwtKeys::JwksFile(file) | JwtKeys::KeyFile(file), .. } => is(file),
             AuthKind::ApiKey { keys: ApiKeys::File(file) } => is(file),

@@ -91,7 +91,7 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
     let generation = &*local.generation;
     let trusted = is_trusted(local, client);
     let local_name;
-    let (host, authority, refused) = match host::of(&parts.uri, &parts.headers) {
+    let (host, authority, refused) = match host::of(&parts.uri, &parts.headers, client.scheme()) {
         _ if refused.is_some() => ("".into(), "", refused),
         Ok(Some((host, authority))) => (host, authority, None),
         Ok(None) => {
@@ -105,7 +105,7 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
     let normalised = path::normalise(raw_path);
     let head = Head {
         method: &parts.method,
-        scheme: "http",
+        scheme: client.scheme(),
         host: &host,
         authority,
         path: normalised.as_ref().map_or(raw_path, Normalised::as_str),
@@ -118,6 +118,7 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
         },
         peer: client.ip(),
         trusted,
+        certificate: client.certificate.get().map(|subject| &**subject),
         listener,
         id,
         time: now,
@@ -293,7 +294,7 @@ fn note(decided: &Decided<'_>, parts: &response::Parts, world: &Live<'_>, end: &
 
 fn is_trusted(local: &Local, client: &Client) -> bool {
     let trust = local.generation.trust.as_ref();
-    trust.is_some_and(|trust| trust.trusts(client.ip()))
+    trust.is_some_and(|trust| trust.trusts_fields_of(client.ip()))
 }
 
 /// The id of a request: a trusted proxy's, or 32 hex digits.

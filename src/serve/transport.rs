@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 /// A client's connection, below HTTP.
-#[allow(dead_code, reason = "listeners with TLS come with the next change")]
 #[derive(Debug)]
 pub enum Transport {
     /// Plain TCP.
@@ -18,17 +17,7 @@ pub enum Transport {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-#[allow(dead_code, reason = "listeners with TLS come with the next change")]
 impl Transport {
-    /// The socket.
-    #[inline]
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
-        }
-    }
-
     /// The socket, past TLS: for bytes that nobody will understand.
     pub fn tcp_mut(&mut self) -> &mut TcpStream {
         match self {

@@ -8,6 +8,7 @@ use super::generation::{Generation, Local};
 use super::http2;
 use super::listen::Port;
 use super::open_files;
+use super::tls::Challenges;
 use crate::state::memory::MemoryCounters;
 use crate::upstream::timer::Timer;
 use http::HeaderValue;
@@ -39,6 +40,8 @@ pub struct Worker {
     pub counters: MemoryCounters,
     /// The name of this process.
     pub instance: Arc<str>,
+    /// What certificate authorities ask for.
+    pub challenges: Arc<Challenges>,
     /// Requests are logged.
     pub access_log: bool,
     /// How hyper serves.
@@ -76,6 +79,8 @@ pub struct Setup {
     pub counters: MemoryCounters,
     /// The name of this process.
     pub instance: Arc<str>,
+    /// What certificate authorities ask for.
+    pub challenges: Arc<Challenges>,
     /// Requests are logged.
     pub access_log: bool,
     /// The connections of all workers.
@@ -155,6 +160,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         patience: Timer::with_tick(CLIENT_TICK),
         counters: setup.counters,
         instance: setup.instance,
+        challenges: setup.challenges,
         access_log: setup.access_log,
         http,
         http2: http2::builder(),
@@ -339,7 +345,7 @@ impl Worker {
 
 fn refuse(port: &Port, tcp: &TcpStream, peer: SocketAddr, full: Full) {
     // Best effort: the client may be gone.
-    let _ = tcp.try_write(b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let _ = tcp.try_write(port.refusal());
     match full {
         Full::Listener => {
             tracing::warn!(listener = %port.name(), client = %peer.ip(), "connection refused: `max connections` are open");

@@ -1,13 +1,15 @@
 //! `listen` and `trust proxies`.
 
-use super::reader::{Reader, error, settings, twice, unsupported};
+use super::reader::{Reader, error, settings, twice};
 use super::timeouts;
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::model::ast::{Expr, ForwardField, HttpVersion, Listener, Spanned, Trust};
+use crate::model::ast::{
+    CertificateFiles, ClientCertificates, Expr, ForwardField, HttpVersion, Listener, Scheme, Spanned, TlsVersion, Trust,
+};
 use crate::model::statements::{self, Context};
 use crate::syntax::tree::{Item, ItemKind};
 
-/// `listen [NAME] http ADDRESS {…}`.
+/// `listen [NAME] http|https ADDRESS {…}`.
 pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
     let name = match (r.cursor.peek().map(|i| &i.kind), r.cursor.peek_at(1).map(|i| &i.kind)) {
         (Some(ItemKind::Name(word)), _) if statements::find(word, Context::SCHEME).is_some() => None,
@@ -23,9 +25,9 @@ pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
         ) => r.declared("a listener"),
         _ => None,
     };
-    let supported = scheme(r);
     let mut listener = Listener {
         name,
+        scheme: scheme(r),
         address: address(r),
         redirect_https: None,
         max_connections: None,
@@ -33,34 +35,31 @@ pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
         protocols: Vec::new(),
         timeout_header: None,
         timeout_idle: None,
+        certificates: Vec::new(),
+        client_certificates: None,
+        tls_min: None,
+        proxy_protocol: None,
         docs: r.docs(),
         span: r.span(),
+        damaged: r.failed,
     };
-    if let Some(block) = r.cursor.braces()
-        && supported
-    {
-        settings(block, Context::LISTEN, r.d, |r| setting(r, &mut listener));
+    if let Some(block) = r.cursor.braces() {
+        listener.damaged |= settings(block, Context::LISTEN, r.d, |r| setting(r, &mut listener));
     }
     r.end();
     Some(listener)
 }
 
-/// False for one that is not supported yet: what its block says belongs to it.
-fn scheme(r: &mut Reader) -> bool {
+fn scheme(r: &mut Reader) -> Scheme {
     match r.cursor.peek() {
-        Some(Item { kind: ItemKind::Name(word), span, .. }) => match statements::find(word, Context::SCHEME) {
-            Some(row) => {
-                r.cursor.next();
-                if !row.supported {
-                    r.unsupported(*span, &format!("`{word}`"));
-                    return false;
-                }
-            }
-            None => {
+        Some(Item { kind: ItemKind::Name(word), .. }) => {
+            let known = [("http", Scheme::Http), ("https", Scheme::Https)].into_iter().find(|(name, _)| name == word);
+            if known.is_none() {
                 r.no_such_word(&["http", "https"]);
-                r.cursor.next();
             }
-        },
+            r.cursor.next();
+            return known.map_or(Scheme::Http, |(_, scheme)| scheme);
+        }
         Some(item) => {
             let text = super::reader::plain(item).unwrap_or_else(|| "ADDRESS".to_owned());
             let port = text.bytes().all(|b| b.is_ascii_digit());
@@ -69,7 +68,7 @@ fn scheme(r: &mut Reader) -> bool {
         }
         None => r.expected("`http` and an address"),
     }
-    true
+    Scheme::Http
 }
 
 fn address(r: &mut Reader) -> Expr {
@@ -109,6 +108,18 @@ fn setting(r: &mut Reader, listener: &mut Listener) {
             listener.header_max = Some(r.expr("a size, such as `32KiB`"));
         }
         "protocols" => protocols(r, &mut listener.protocols),
+        "certificate" => {
+            let certificate = r.file();
+            r.expect_word("key");
+            let key = r.file();
+            listener.certificates.push(CertificateFiles { certificate, key, span: r.span() });
+        }
+        "client-certificates" => listener.client_certificates = Some(client_certificates(r)),
+        "tls" => {
+            r.expect_word("min");
+            listener.tls_min = version(r);
+        }
+        "proxy-protocol" => listener.proxy_protocol = Some(r.keyword),
         _ => timeouts::parts(r, &mut [("header", &mut listener.timeout_header), ("idle", &mut listener.timeout_idle)]),
     }
 }
@@ -128,20 +139,55 @@ fn protocols(r: &mut Reader, protocols: &mut Vec<Spanned<HttpVersion>>) {
     }
 }
 
+/// `client-certificates required|optional { ca P }`.
+fn client_certificates(r: &mut Reader) -> ClientCertificates {
+    let required = r.one_of(&[("required", true), ("optional", false)]).is_none_or(|required| required.value);
+    let span = r.span();
+    let mut ca = None;
+    if let Some(block) = r.block() {
+        r.failed |= settings(block, Context::CLIENT_CERTIFICATES, r.d, |r| ca = Some(r.file()));
+        if ca.is_none() {
+            let help = "name who signs for clients: `ca \"clients-ca.pem\"`";
+            r.fail(
+                Diagnostic::new(Code::E0204, span, "`client-certificates` needs a `ca`")
+                    .label("nobody signs for these clients")
+                    .help(help),
+            );
+        }
+    }
+    ClientCertificates { required, ca, span }
+}
+
+fn version(r: &mut Reader) -> Option<Spanned<TlsVersion>> {
+    let version = match r.cursor.peek() {
+        Some(Item { kind: ItemKind::Number(text), span, .. }) => {
+            let version = match text.as_str() {
+                "1.2" => Some(TlsVersion::V1_2),
+                "1.3" => Some(TlsVersion::V1_3),
+                _ => None,
+            };
+            version.map(|value| Spanned { value, span: *span })
+        }
+        _ => None,
+    };
+    match version {
+        Some(_) => drop(r.cursor.next()),
+        None => r.expected_with("`1.2` or `1.3`", Some("older versions are broken, and not spoken".to_owned())),
+    }
+    version
+}
+
 /// `trust proxies CIDR, … using FIELD`.
 pub(super) fn trust(r: &mut Reader) -> Option<Trust> {
     r.expect_word("proxies");
     let proxies = if r.failed { Vec::new() } else { r.exprs("a network, such as `10.0.0.0/8`") };
     r.expect_word("using");
-    let using = match r.cursor.peek() {
-        Some(Item { kind: ItemKind::Name(word), span, .. }) if word == "proxy-protocol" => {
-            r.d.push(unsupported(*span, "`proxy-protocol`"));
-            r.failed = true;
-            None
-        }
-        _ if r.failed => None,
-        _ => r.one_of(&[("x-forwarded-for", ForwardField::XForwardedFor), ("forwarded", ForwardField::Forwarded)]),
-    };
+    let fields = [
+        ("x-forwarded-for", ForwardField::XForwardedFor),
+        ("forwarded", ForwardField::Forwarded),
+        ("proxy-protocol", ForwardField::ProxyProtocol),
+    ];
+    let using = if r.failed { None } else { r.one_of(&fields) };
     r.end();
     let using = using.unwrap_or(Spanned { value: ForwardField::XForwardedFor, span: r.cursor.span() });
     Some(Trust { proxies, using, span: r.span() })

@@ -36,6 +36,7 @@ contexts! {
     AUTH_KIND 16 "behind `auth NAME =`"
     TARGET 17 "behind `->`"
     RESPOND 18 "behind `respond STATUS`"
+    CLIENT_CERTIFICATES 19 "in a `client-certificates` block"
     HEALTH 26 "in a `health` block"
 }
 
@@ -87,6 +88,7 @@ impl Row {
     pub fn inside(&self) -> Context {
         match self.word {
             "listen" if self.contexts.contains(Context::TOP) => Context::LISTEN.or(Context::SCHEME),
+            "client-certificates" => Context::CLIENT_CERTIFICATES,
             "upstream" => Context::UPSTREAM,
             "tls" if self.contexts.contains(Context::UPSTREAM) => Context::UPSTREAM_TLS,
             "auth" if self.phase.is_none() => Context::AUTH_KIND,

@@ -83,7 +83,7 @@ pub(super) static ROWS: &[Row] = &[
         .later(),
     // What kind of thing it is.
     Row::new("http", C::SCHEME, "ADDRESS [{…}]").doc("HTTP/1.1 without TLS").example("http :8080"),
-    Row::new("https", C::SCHEME, "ADDRESS {…}").doc("HTTP over TLS").example("https :8443").later(),
+    Row::new("https", C::SCHEME, "ADDRESS {…}").doc("HTTP over TLS").example("https :8443 { certificate \"shop.pem\" key \"shop.key\" }"),
     Row::new("jwt", C::AUTH_KIND, "{…}")
         .doc("signed bearer tokens (RFC 7519)")
         .example("jwt { issuer any; audience any; algorithms HS256; key file \"public.pem\" }"),

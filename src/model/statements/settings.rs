@@ -17,21 +17,23 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("certificate", C::LISTEN, "\"PATH\" key \"PATH\"")
         .doc("a certificate chain and its key, chosen by server name")
         .example("certificate \"shop.pem\" key \"shop.key\"")
-        .many()
-        .later(),
+        .many(),
     Row::new("acme", C::LISTEN, "{…}").doc("certificates from an ACME issuer").example("acme { }").later(),
     Row::new("client-certificates", C::LISTEN, "required|optional { ca \"PATH\" }")
         .doc("asks clients for certificates")
-        .example("client-certificates required { ca \"ca.pem\" }")
-        .later(),
-    Row::new("tls", C::LISTEN, "min 1.2|1.3").doc("the oldest TLS that is spoken").example("tls min 1.3").later(),
+        .example("client-certificates required { ca \"ca.pem\" }"),
+    Row::new("tls", C::LISTEN, "min 1.2|1.3")
+        .doc("the oldest TLS that is spoken; 1.2 by default")
+        .example("tls min 1.3"),
     Row::new("protocols", C::LISTEN, "h1, h2, h2c")
         .doc("which versions of HTTP are spoken: `h2` by TLS's ALPN, `h2c` without TLS")
-        .example("protocols h1, h2c"),
+        .example("protocols h1, h2"),
     Row::new("proxy-protocol", C::LISTEN, "")
-        .doc("expects the PROXY protocol before each connection")
-        .example("proxy-protocol")
-        .later(),
+        .doc("expects the PROXY protocol's header before each connection")
+        .example("proxy-protocol"),
+    Row::new("ca", C::CLIENT_CERTIFICATES, "\"PATH\"")
+        .doc("the certificates of those who sign for clients")
+        .example("ca \"clients-ca.pem\""),
     // upstream
     Row::new("server", C::UPSTREAM, "URL [weight INT] [backup]")
         .doc("one server; each address that its name has is used")

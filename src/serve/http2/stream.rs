@@ -28,7 +28,7 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
     let client = &session.client;
     let (mut parts, recv) = request.into_parts();
     let (accept, refused) = match head::websocket(&mut parts) {
-        Ok(accept) => (accept, head::check(&mut parts, "http").err()),
+        Ok(accept) => (accept, head::check(&mut parts, client.scheme()).err()),
         Err(refused) => (None, Some(refused)),
     };
     let is_head = parts.method == Method::HEAD;

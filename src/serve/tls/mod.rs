@@ -1,0 +1,18 @@
+//! TLS on listeners: certificates, sessions, handshakes.
+//!
+//! An [`Endpoint`] is what a listener speaks TLS with. The main thread makes it from files, with each generation and
+//! whenever a file changes; workers share it. Certificates that are obtained while serving ([`Issued`]) and answers to
+//! challenges ([`Challenges`]) may be put in at any time, from any thread, and count from the next handshake on.
+
+mod certificates;
+mod challenges;
+mod endpoint;
+mod handshake;
+mod subject;
+
+#[allow(unused_imports, reason = "for `acme`")]
+pub use certificates::{Certificate, Issued};
+pub use challenges::Challenges;
+pub use endpoint::Endpoint;
+pub use handshake::{Failed, accept};
+pub use subject::subject;
