@@ -23,6 +23,8 @@ mod proxy;
 mod reload;
 #[path = "serve/slow.rs"]
 mod slow;
+#[path = "serve/tls.rs"]
+mod tls;
 #[path = "serve/torture.rs"]
 mod torture;
 #[path = "serve/upstreams.rs"]

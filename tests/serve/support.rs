@@ -291,21 +291,7 @@ impl Client {
     }
 
     pub fn try_answer(&mut self, head_only: bool) -> Option<Answer> {
-        let head = read_head(&mut self.reader)?;
-        let status: u16 = head.split(' ').nth(1)?.parse().ok()?;
-        let mut answer = Answer { status, head, body: Vec::new(), trailers: String::new() };
-        if head_only || status < 200 || status == 204 || status == 304 {
-            return Some(answer);
-        }
-        if answer.header("transfer-encoding").is_some() {
-            (answer.body, answer.trailers) = read_chunks(&mut self.reader)?;
-        } else if let Some(length) = answer.header("content-length") {
-            answer.body = vec![0; length.parse().unwrap()];
-            self.reader.read_exact(&mut answer.body).ok()?;
-        } else {
-            self.reader.read_to_end(&mut answer.body).ok()?;
-        }
-        Some(answer)
+        read_answer(&mut self.reader, head_only)
     }
 
     /// The other side closes, and nothing more comes.
@@ -318,6 +304,25 @@ impl Client {
         }
         assert_eq!(String::from_utf8_lossy(&rest), "");
     }
+}
+
+/// A response, if one comes.
+pub fn read_answer(reader: &mut impl BufRead, head_only: bool) -> Option<Answer> {
+    let head = read_head(reader)?;
+    let status: u16 = head.split(' ').nth(1)?.parse().ok()?;
+    let mut answer = Answer { status, head, body: Vec::new(), trailers: String::new() };
+    if head_only || status < 200 || status == 204 || status == 304 {
+        return Some(answer);
+    }
+    if answer.header("transfer-encoding").is_some() {
+        (answer.body, answer.trailers) = read_chunks(reader)?;
+    } else if let Some(length) = answer.header("content-length") {
+        answer.body = vec![0; length.parse().unwrap()];
+        reader.read_exact(&mut answer.body).ok()?;
+    } else {
+        reader.read_to_end(&mut answer.body).ok()?;
+    }
+    Some(answer)
 }
 
 pub fn read_head(reader: &mut impl BufRead) -> Option<String> {
