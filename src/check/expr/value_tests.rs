@@ -394,7 +394,8 @@ fn is_a(value: &Value<'_>, ty: &Type) -> bool {
         (Value::List(values), Type::List(element)) => values.iter().all(|v| is_a(v, element)),
         (Value::Map(_), Type::Map(_) | Type::Record(_)) => true,
         (Value::Str(_), Type::String | Type::Union(_) | Type::Url) => true,
-        (Value::Secret(_), Type::Secret) => true,
+        // `path ?? key` is taken for a secret, whichever it is.
+        (Value::Secret(_) | Value::Str(_), Type::Secret) => true,
         (Value::Ip(_), Type::Cidr) => true,
         (Value::Json(_), _) => false,
         (v, ty) => super::fit::type_of(v) == *ty,
