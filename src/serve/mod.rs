@@ -40,6 +40,7 @@ use crate::diagnostic::render::Look;
 use crate::load::materials::Problem;
 use crate::load::watch::Watcher;
 use crate::observe::access;
+use crate::plan::Plan;
 use crate::state::memory::MemoryCounters;
 use crate::upstream::keeper::Keeper;
 use balance::Loads;
@@ -101,6 +102,8 @@ struct Gateway {
     sockets: Sockets,
     crew: Crew,
     keeper: Keeper,
+    /// None where the system cannot watch.
+    watcher: Option<Watcher>,
 }
 
 /// From the beginning: what comes while the gateway starts is not lost, and does not end it.
@@ -133,7 +136,8 @@ impl Signals {
 impl Gateway {
     async fn start(options: Options, mut inherited: Inherited) -> Result<Gateway, Failure> {
         let limit = open_files::raise();
-        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
+        let mut watcher = Watcher::new().map_err(|error| tracing::warn!("{error}; send SIGHUP to reload")).ok();
+        let (program, plan) = read(&options, &mut watcher, None)?;
         let workers = options.workers;
         let (generation, problems) = generation(plan, None, workers)?;
         let bound = Sockets::default().missing(&generation.plan, &mut inherited, workers)?;
@@ -147,7 +151,7 @@ impl Gateway {
         let crew = Crew::start(workers, setup).map_err(|error| vec![format!("cannot start a thread: {error}")])?;
         let generation = Arc::new(generation);
         let (sockets, keeper) = (Sockets::default(), Keeper::new(options.resolver));
-        let mut gateway = Gateway { options, program, generation: generation.clone(), sockets, crew, keeper };
+        let mut gateway = Gateway { options, program, generation: generation.clone(), sockets, crew, keeper, watcher };
         gateway.hand_out(generation.clone(), bound).await?;
         log_problems(&problems);
         for (name, address) in listen::addresses(&generation.plan) {
@@ -187,21 +191,14 @@ impl Gateway {
 
     /// Serves until a signal says to end, or another process takes over.
     async fn serve(&mut self, signals: &mut Signals, origin: &std::io::Result<Origin>) -> Result<(), Failure> {
-        let mut watcher = match Watcher::new() {
-            Ok(watcher) => Some(watcher),
-            Err(error) => {
-                tracing::warn!("{error}; send SIGHUP to reload");
-                None
-            }
-        };
         let watchdog = service::watchdog();
         let (mut well, mut refreshed) = (Instant::now(), Instant::now());
         loop {
-            if let Some(watcher) = &mut watcher {
-                watcher.watch(self.watched());
+            if let Some(watcher) = &mut self.watcher {
+                watcher.watch(files(&self.options, &self.generation.plan));
             }
             let changed = async {
-                match &mut watcher {
+                match &mut self.watcher {
                     Some(watcher) => watcher.changed().await,
                     None => pending().await,
                 }
@@ -290,15 +287,6 @@ impl Gateway {
         }
     }
 
-    /// Every file whose change matters.
-    fn watched(&self) -> impl Iterator<Item = PathBuf> {
-        let root = Some(&self.options.root).filter(|root| root.as_os_str() != "-");
-        let own = root.into_iter().chain(&self.options.inputs).cloned();
-        let plan = &self.generation.plan;
-        let materials = plan.tables.iter().filter_map(|table| table.file.clone());
-        own.chain(plan.watched.iter().cloned()).chain(materials)
-    }
-
     /// A worker has ended by a defect: another takes its place.
     async fn restart(&mut self, number: usize) -> Result<(), Failure> {
         tracing::error!(worker = number, "a worker has failed, and its connections with it; it is started again");
@@ -330,12 +318,32 @@ enum Upgraded {
     Ended,
 }
 
+/// Every file whose change matters.
+fn files<'f>(options: &'f Options, plan: &'f Plan) -> impl Iterator<Item = PathBuf> + 'f {
+    let root = Some(&options.root).filter(|root| root.as_os_str() != "-");
+    let own = root.into_iter().chain(&options.inputs).cloned();
+    let materials = plan.tables.iter().filter_map(|table| table.file.clone());
+    own.chain(plan.watched.iter().cloned()).chain(materials)
+}
+
+/// Reads the program, and watches its files besides those of `old`. None changes unseen between the two.
+fn read(options: &Options, watcher: &mut Option<Watcher>, old: Option<&Plan>) -> Result<(Program, Plan), Failure> {
+    const TRIES: usize = 3;
+    let mut tries = 0usize;
+    loop {
+        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
+        if let Some(watcher) = watcher {
+            watcher.watch(files(options, &plan).chain(old.into_iter().flat_map(|old| files(options, old))));
+        }
+        tries = tries.saturating_add(1);
+        if tries >= TRIES || program.is_current(options.inputs.as_deref()) {
+            return Ok((program, plan));
+        }
+    }
+}
+
 /// What serves `plan`; what could not be read and is not needed.
-fn generation(
-    plan: crate::plan::Plan,
-    old: Option<&Generation>,
-    workers: usize,
-) -> Result<(Generation, Vec<Problem>), Failure> {
+fn generation(plan: Plan, old: Option<&Generation>, workers: usize) -> Result<(Generation, Vec<Problem>), Failure> {
     let (generation, problems) = Generation::new(Arc::new(plan), old, workers).map_err(|error| vec![error])?;
     let fatal: Failure =
         problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();

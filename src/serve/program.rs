@@ -6,6 +6,7 @@ use crate::diagnostic::Severity;
 use crate::diagnostic::render::{Look, human};
 use crate::load::{self, Checked, DiskFiles};
 use crate::plan::Plan;
+use crate::source::SourceFile;
 use crate::syntax::essence::essence;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -20,8 +21,13 @@ pub struct Program {
     bodies: Vec<(PathBuf, Option<Stamp>)>,
 }
 
-/// A file's name and text.
-type Text = (String, Arc<str>);
+/// A file of the program.
+#[derive(Debug)]
+struct Text {
+    name: String,
+    path: Option<PathBuf>,
+    text: Arc<str>,
+}
 
 /// Length and time of change.
 type Stamp = (u64, Option<std::time::SystemTime>);
@@ -43,27 +49,41 @@ impl Program {
             // Also a file that is just being written, or was cut by a full disk.
             return Err(vec![format!("`{}` has no `listen`: nobody would be served", root.display())]);
         }
-        let texts: Vec<_> = sources.iter().map(|(_, file)| (file.name.clone(), file.text.clone())).collect();
-        let programs: Vec<_> = sources.iter().filter_map(|(_, file)| file.path.clone()).collect();
-        let bodies = plan.watched.iter().filter(|path| !programs.contains(path) && !is_material(&plan, path));
-        let bodies = bodies.map(|path| {
-            let metadata = std::fs::metadata(path).ok();
-            (path.clone(), metadata.map(|metadata| (metadata.len(), metadata.modified().ok())))
-        });
-        let bodies = bodies.collect();
+        let text =
+            |file: &SourceFile| Text { name: file.name.clone(), path: file.path.clone(), text: file.text.clone() };
+        let texts: Vec<_> = sources.iter().map(|(_, file)| text(file)).collect();
+        let is_program = |path: &PathBuf| texts.iter().any(|text| text.path.as_ref() == Some(path));
+        let bodies = plan.watched.iter().filter(|path| !is_program(path) && !is_material(&plan, path));
+        let bodies = bodies.map(|path| (path.clone(), stamp(path))).collect();
         Ok((Program { texts, inputs: given(&inputs), bodies }, plan))
     }
 
     /// Both make the same plan: what differs is comments and layout, if anything.
     pub fn means_the_same(&self, other: &Program) -> bool {
-        let same = |((name, text), (other_name, other)): (&Text, &Text)| {
-            name == other_name && (text == other || essence(text) == essence(other))
-        };
+        let same =
+            |(a, b): (&Text, &Text)| a.name == b.name && (a.text == b.text || essence(&a.text) == essence(&b.text));
         self.inputs == other.inputs
             && self.bodies == other.bodies
             && self.texts.len() == other.texts.len()
             && self.texts.iter().zip(&other.texts).all(same)
     }
+
+    /// Its files are still as they were when they were read.
+    pub fn is_current(&self, inputs: Option<&Path>) -> bool {
+        // What cannot be read has nothing to say. Standard input is not there a second time, either.
+        let same = |file: &Text| {
+            let now = file.path.as_ref().and_then(|path| std::fs::read(path).ok());
+            now.is_none_or(|now| now == file.text.as_bytes())
+        };
+        self.texts.iter().all(same)
+            && self.bodies.iter().all(|(path, before)| stamp(path) == *before)
+            && load::inputs::complete(inputs).is_ok_and(|inputs| given(&inputs) == self.inputs)
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
 }
 
 fn given(inputs: &Inputs) -> Vec<(String, String)> {

@@ -2,8 +2,7 @@
 
 use super::changes::{Changes, Kept};
 use super::inherit::Inherited;
-use super::program::Program;
-use super::{Failure, Gateway, generation, log_problems};
+use super::{Failure, Gateway, generation, log_problems, read};
 use std::sync::Arc;
 
 impl Gateway {
@@ -21,8 +20,8 @@ impl Gateway {
     }
 
     async fn try_reload(&mut self) -> Result<(), Failure> {
+        let (program, plan) = read(&self.options, &mut self.watcher, Some(&self.generation.plan))?;
         let options = &self.options;
-        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
         if program.means_the_same(&self.program) {
             self.program = program;
             tracing::info!("nothing changed: the program means the same");

@@ -5,6 +5,7 @@ use super::Failure;
 use super::inherit::Inherited;
 use super::listen;
 use crate::plan::Plan;
+use smol_str::SmolStr;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -65,6 +66,15 @@ impl Sockets {
                 Err(error) => failures.push(explain(name, address, &error)),
             }
         }
+        if !failures.is_empty() {
+            return Err(failures);
+        }
+        // Only now that all are there: beside the sockets of another process these get their share of its clients.
+        for Bound { address, sockets, .. } in &bound {
+            if let Some(error) = sockets.iter().find_map(|socket| SockRef::from(socket).listen(BACKLOG).err()) {
+                failures.push(explain(&listener_at(plan, *address), *address, &error));
+            }
+        }
         if failures.is_empty() { Ok(bound) } else { Err(failures) }
     }
 
@@ -82,7 +92,7 @@ fn bind(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<TcpLi
         // SO_REUSEPORT would quietly share the port with another gateway of this user: ask without it first.
         socket(address, false)?;
     }
-    (0..workers.max(1)).map(|_| listening(address)).collect()
+    (0..workers.max(1)).map(|_| Ok(socket(address, true)?.into())).collect()
 }
 
 /// Sockets that this process was given, with more beside them where there is not one for each worker.
@@ -91,15 +101,14 @@ fn complete(mut sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Tcp
         let socket = SockRef::from(socket);
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        socket.listen(BACKLOG)?;
     }
     let Some(first) = sockets.first() else { return Ok(sockets) };
     let address = first.local_addr()?;
     if SockRef::from(first).reuse_port()? {
         while sockets.len() < workers {
             // Whoever bound the first may have been another user: then the workers share it.
-            let Ok(socket) = listening(address) else { break };
-            sockets.push(socket);
+            let Ok(socket) = socket(address, true) else { break };
+            sockets.push(socket.into());
         }
     }
     Ok(sockets)
@@ -123,12 +132,6 @@ pub enum Vacancy {
     Shared,
 }
 
-fn listening(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address, true)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -143,6 +146,11 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+fn listener_at(plan: &Plan, address: SocketAddr) -> SmolStr {
+    let name = listen::addresses(plan).find(|(_, of)| *of == address).map(|(name, _)| name.clone());
+    name.unwrap_or_default()
 }
 
 /// One of the addresses is every address of the port.
@@ -191,6 +199,7 @@ mod tests {
         drop(other);
         let first = bind(address, 2, false).unwrap();
         assert_eq!(first.len(), 2);
+        SockRef::from(&first[0]).listen(1).unwrap();
         assert_eq!(bind(address, 1, false).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(try_bind("public", address), Ok(Vacancy::Shared));
         assert!(bind(address, 1, true).is_ok());

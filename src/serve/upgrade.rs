@@ -63,8 +63,8 @@ pub struct Upgrade {
 impl Upgrade {
     /// Starts the binary that is now where this one was. The error is a sentence.
     pub fn start(origin: &Origin, sockets: &Sockets) -> Result<Upgrade, String> {
-        if std::process::id() == 1 {
-            return Err("this is process 1 of its container, which ends with it; replace the container".into());
+        if ends_its_container() {
+            return Err("its container would end with this process; replace the container".into());
         }
         let failed = |error: std::io::Error| format!("`{}` cannot be started: {error}", origin.program.display());
         let (ready, theirs) = UnixStream::pair().map_err(failed)?;
@@ -131,6 +131,13 @@ impl Upgrade {
             Err(error) => Err(format!("it ended before it served ({error})")),
         }
     }
+}
+
+/// This is process 1, or the one process that a small process 1 waits for.
+fn ends_its_container() -> bool {
+    const INITS: [&str; 4] = ["tini", "docker-init", "dumb-init", "catatonit"];
+    let init = || std::fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    std::process::id() == 1 || (std::os::unix::process::parent_id() == 1 && INITS.contains(&init().trim()))
 }
 
 fn end(process: &mut Child) -> std::io::Result<std::process::ExitStatus> {

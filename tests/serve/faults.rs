@@ -56,6 +56,7 @@ fn sigusr2_under_load() {
         let id = *gateway.processes().last().unwrap();
         assert!(Command::new("kill").args(["-USR2", &id.to_string()]).status().unwrap().success());
         gateway.await_log_times("\"message\":\"drained\"", times);
+        gateway.await_log_times("\"message\":\"ready\"", times + 1);
     }
     load.await_requests(50);
     let tally = load.stop();

@@ -50,6 +50,7 @@ fn a_new_binary_takes_over_without_a_failed_request() {
     // The third has the sockets of the first.
     assert!(Command::new("kill").args(["-USR2", &new.to_string()]).status().unwrap().success());
     gateway.await_log_times("\"message\":\"drained\"", 2);
+    gateway.await_log_times("\"message\":\"ready\"", 3);
     assert_eq!(gateway.get("/n").text(), "1");
     assert_eq!(gateway.processes().len(), 3);
 }
@@ -78,6 +79,28 @@ fn a_new_binary_that_does_not_serve_changes_nothing() {
     let tally = load.stop();
     assert!(tally.failed.is_empty(), "{tally:?}");
     assert_eq!(gateway.processes().len(), 1);
+}
+
+/// More workers than sockets that were handed over, and fewer.
+#[test]
+fn the_number_of_workers_may_change() {
+    for workers in [5, 1] {
+        let gateway = replaceable(PROGRAM);
+        let load = Load::on(gateway.address, "/n", 2);
+        load.await_requests(50);
+        let real = env!("CARGO_BIN_EXE_gw");
+        put_script(
+            &gateway.path("gw"),
+            &format!("#!/bin/sh\nexec '{real}' serve gateway.gw --workers {workers} --log-format json\n"),
+        );
+        gateway.signal("-USR2");
+        gateway.await_log("\"message\":\"drained\"");
+        gateway.await_log_times("\"message\":\"ready\"", 2);
+        assert_eq!(threads(gateway.processes()[1], "gw-worker-"), workers);
+        load.await_requests(100);
+        let tally = load.stop();
+        assert!(tally.failed.is_empty() && tally.again == 0, "{tally:?}");
+    }
 }
 
 /// A new process that is stuck, and one that takes over while requests are in flight.
@@ -292,6 +315,12 @@ fn connections_are_spread_over_workers() {
     }
 }
 
+fn threads(process: u32, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|task| task.starts_with(name)).count()
+}
+
 /// How many connections to a port each worker polls, as the kernel knows it.
 fn connections(process: u32, port: u16) -> Vec<usize> {
     let proc = Path::new("/proc").join(process.to_string());
@@ -400,6 +429,28 @@ fn open_files_that_end_cost_connections_and_nothing_else() {
     }
     assert_eq!(gateway.get("/n").text(), "2");
     assert_eq!(gateway.log().matches("connections are refused").count(), 1);
+}
+
+#[test]
+fn connections_wait_while_no_file_can_be_opened() {
+    let gateway = Gateway::serve(PROGRAM);
+    let id = gateway.child.id();
+    let limit = |files: u64| {
+        let (mut soft, mut hard) = (0, 0);
+        let process = i32::try_from(id).unwrap();
+        rlimit::prlimit(process, rlimit::Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
+        rlimit::prlimit(process, rlimit::Resource::NOFILE, Some((files.min(hard), hard)), None).unwrap();
+    };
+    // Numbers are given from below: none is left.
+    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    limit(u64::try_from(open).unwrap());
+    let mut client = gateway.connect();
+    client.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
+    let log = gateway.await_log("connections wait: this process has");
+    assert!(log.contains("LimitNOFILE="), "{log}");
+    limit(1024);
+    assert_eq!(client.answer().text(), "1");
+    assert_eq!(gateway.log().matches("connections wait").count(), 1);
 }
 
 /// What packages and pages hand out is good.

@@ -126,6 +126,38 @@ fn what_is_kept_is_said() {
 }
 
 #[test]
+fn an_answer_under_way_outlives_its_upstream_and_listener() {
+    let (more, mores) = std::sync::mpsc::channel::<&'static str>();
+    let mores = std::sync::Mutex::new(mores);
+    let server = Server::raw(move |mut stream, mut reader| {
+        if read_head(&mut reader).is_none() {
+            return;
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
+        for chunk in mores.lock().unwrap().iter() {
+            write!(stream, "{:x}\r\n{chunk}\r\n", chunk.len()).unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").unwrap();
+    });
+    let other = free_port();
+    let before =
+        format!("listen http LISTEN\nlisten other http {other}\nupstream u {}\nroute GET /s -> u\n", server.url());
+    let gateway = Gateway::serve(&before);
+    let mut client = Client::connect(other);
+    client.send(b"GET /s HTTP/1.1\r\nhost: test\r\n\r\n");
+    more.send("first").unwrap();
+    assert!(read_head(&mut client.reader).unwrap().starts_with("HTTP/1.1 200"));
+    gateway.replace("gateway.gw", &program(1));
+    let log = gateway.await_log("\"message\":\"reloaded\"");
+    assert!(log.contains("listener `other` removed") && log.contains("upstream `u` removed"), "{log}");
+    assert!(std::net::TcpStream::connect(other).is_err());
+    more.send("second").unwrap();
+    drop(more);
+    assert_eq!(read_chunks(&mut client.reader).unwrap().0, b"firstsecond");
+    client.assert_closed();
+}
+
+#[test]
 fn a_tunnel_outlives_reloads() {
     let server = Server::raw(|mut stream, mut reader| {
         read_head(&mut reader);
