@@ -58,6 +58,8 @@ pub struct Worker {
     ports: RefCell<Vec<Listening>>,
     /// Ports that were closed last: a colleague may still hand over a connection of theirs.
     closed: RefCell<Vec<Rc<Port>>>,
+    /// Connections of ports that colleagues have opened and this worker has not yet.
+    early: RefCell<Vec<Accepted>>,
     /// A connection has ended.
     left: Notify,
 }
@@ -171,6 +173,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         clients: RefCell::default(),
         ports: RefCell::default(),
         closed: RefCell::default(),
+        early: RefCell::default(),
         left: Notify::new(),
     });
     let (mut current, mut prepared) = (None::<Rc<Local>>, None::<Prepared>);
@@ -192,9 +195,14 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
                     current = Some(local.clone());
                     worker.serve(&local, sockets).await;
                 }
+                let early = worker.early.take();
+                early.into_iter().for_each(|accepted| worker.adopt(accepted));
                 let _ = answer.send(Ok(()));
             }
-            Some(Command::Settle) => worker.closed.borrow_mut().clear(),
+            Some(Command::Settle) => {
+                worker.closed.borrow_mut().clear();
+                worker.early.borrow_mut().clear();
+            }
             Some(Command::Abandon) => prepared = None,
             Some(Command::Colleagues(all)) => {
                 worker.colleagues.replace(all);
@@ -323,12 +331,15 @@ impl Worker {
     }
 
     /// Serves a connection that a colleague has accepted.
-    fn adopt(self: &Rc<Self>, Accepted { tcp, peer, address, seat }: Accepted) {
-        let fits = |port: &&Rc<Port>| port.address == address;
+    fn adopt(self: &Rc<Self>, accepted: Accepted) {
+        let fits = |port: &&Rc<Port>| port.address == accepted.address;
         let open = self.ports.borrow().iter().map(|listening| &listening.port).find(fits).cloned();
-        let port = open.or_else(|| self.closed.borrow().iter().find(fits).cloned());
+        let Some(port) = open.or_else(|| self.closed.borrow().iter().find(fits).cloned()) else {
+            return self.early.borrow_mut().push(accepted);
+        };
+        let Accepted { tcp, peer, seat, .. } = accepted;
         // What cannot be registered has failed before: the client is gone, or there is no memory.
-        if let (Some(port), Ok(tcp)) = (port, TcpStream::from_std(tcp)) {
+        if let Ok(tcp) = TcpStream::from_std(tcp) {
             self.spawn(&port, tcp, peer, seat);
         }
     }

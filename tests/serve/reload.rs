@@ -201,6 +201,20 @@ fn listeners_come_and_go() {
     assert_eq!(gateway.get("/n").text(), "1");
 }
 
+/// Workers come to know of a listener one after the other; whoever is the first may hand connections to the last.
+#[test]
+fn who_comes_first_to_a_new_listener_is_served() {
+    let gateway = Gateway::serve(&program(0));
+    for n in 1..=8 {
+        let other = free_port();
+        let load = Load::on(other, "/n", 3);
+        gateway.replace("gateway.gw", &format!("listen other http {other}\n{}", program(n)));
+        load.await_requests(50);
+        let tally = load.stop();
+        assert!(tally.failed.is_empty() && tally.again == 0, "{tally:?}");
+    }
+}
+
 #[test]
 fn pools_and_counters_stay() {
     let server = Server::text("hello");
