@@ -189,6 +189,9 @@ impl Body for RequestBody {
         Poll::Ready(match frame {
             None => None,
             Some(Err(())) => Some(Err(ClientFailure(BodyFailure::Broken))),
+            Some(Ok(frame)) if frame.trailers_ref().is_some_and(has_underscores) => {
+                Some(Err(ClientFailure(BodyFailure::Broken)))
+            }
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match this.left.checked_sub(length) {
@@ -217,6 +220,11 @@ impl Body for RequestBody {
             Source::Stream(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
+}
+
+/// Servers that join trailers with the head might take such a name for another.
+fn has_underscores(trailers: &HeaderMap) -> bool {
+    trailers.keys().any(|name| name.as_str().contains('_'))
 }
 
 /// The body of an answer. With it the request ends.

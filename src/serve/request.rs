@@ -13,7 +13,7 @@ use crate::observe::access::Record;
 use crate::policy::forwarded;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -224,6 +224,10 @@ fn forwarded_answer(
         Reached::Response(mut parts, streaming) => {
             strip_hop_by_hop(&mut parts.headers);
             decided.stick(endpoint, &mut parts.headers);
+            if parts.status == StatusCode::NO_CONTENT {
+                // It has no length (RFC 9110, 8.6); readers might wait for one.
+                parts.headers.remove(CONTENT_LENGTH);
+            }
             let replaced = decided.respond(&mut parts, world, &());
             let body = replaced.map_or(Source::Upstream(streaming), Source::Whole);
             (parts, body)

@@ -95,6 +95,19 @@ fn an_http1_listener_refuses_the_preface() {
 }
 
 #[test]
+fn trailers_are_as_strict_as_heads() {
+    let server = Server::answering(|_| panic!("the server got a whole request"));
+    let gateway = gateway(&server);
+    run(async {
+        let mut send = connect(&gateway).await;
+        let (response, mut body) = send.send_request(request(Method::POST, "/"), false).unwrap();
+        body.send_data(vec![7; 3].into(), false).unwrap();
+        body.send_trailers(HeaderMap::from_iter([("x_end".parse().unwrap(), "1".parse().unwrap())])).unwrap();
+        assert_eq!(whole(response).await.0.status, 400);
+    });
+}
+
+#[test]
 fn bodies_and_trailers_both_ways() {
     let server = Server::answering(|got| {
         let body = format!("{} {} {}", got.body.len(), got.trailers.trim(), field(&got.head, "te").unwrap_or("-"));

@@ -20,7 +20,10 @@ fn no_trick_passes_a_guarded_route() {
     });
     let (_, program) = TRICKS.split_once("```gw\n").unwrap();
     let (program, _) = program.split_once("```").unwrap();
-    let program = program.replace("GUARDED", &guarded.url()).replace("OPEN", &open.url());
+    let program = program
+        .replace("LISTEN", "LISTEN { protocols h1, h2c }")
+        .replace("GUARDED", &guarded.url())
+        .replace("OPEN", &open.url());
     let inputs = ("inputs.toml", "key = \"a-key-of-some-length-0123456789\"\n");
     let gateway = Gateway::with_args(&program, &[inputs], &["--inputs", "inputs.toml"]);
     let tricks: Vec<(&str, &str)> = TRICKS
@@ -35,14 +38,7 @@ fn no_trick_passes_a_guarded_route() {
         let mut client = gateway.connect();
         client.stream.write_all(&[b"GET ", &raw[..], b" HTTP/1.1\r\nhost: test\r\n\r\n"].concat()).unwrap();
         let answer = client.answer();
-        let is = match (answer.status, answer.text().as_str()) {
-            (200, "open") => "open",
-            (200, _) => "PASSED",
-            (400 | 414, _) => "refused",
-            (401, _) => "guarded",
-            (404, _) => "missing",
-            _ => "?",
-        };
+        let is = outcome(answer.status, &answer.body);
         if is != *wanted {
             wrong.push(format!("`{target}` is {is}, not {wanted}"));
         }
@@ -52,7 +48,39 @@ fn no_trick_passes_a_guarded_route() {
             }
         }
     }
+    // What a client of HTTP/2 can say is answered the same.
+    let same = super::http2::run(async {
+        let mut send = super::http2::connect(&gateway).await;
+        let mut same = 0;
+        for (target, wanted) in &tricks {
+            let Ok(path) = String::from_utf8(unescaped(target)) else { continue };
+            let Ok(uri) = format!("http://test{path}").parse::<http::Uri>() else { continue };
+            if !path.starts_with('/') || uri.path_and_query().map(|p| p.as_str()) != Some(&path) {
+                continue;
+            }
+            send = send.ready().await.unwrap();
+            let (response, _) = send.send_request(super::http2::request(http::Method::GET, &path), true).unwrap();
+            let (parts, body, _) = super::http2::whole(response).await;
+            let is = outcome(parts.status.as_u16(), &body);
+            if is != *wanted {
+                wrong.push(format!("`{target}` is {is} over HTTP/2, not {wanted}"));
+            }
+            same += 1;
+        }
+        same
+    });
+    assert!(same > 250, "{same}");
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), tricks.len(), wrong.join("\n"));
+}
+
+fn outcome(status: u16, body: &[u8]) -> &'static str {
+    match (status, body) {
+        (200, b"open") => "open",
+        (200, _) => "PASSED",
+        (400 | 414, _) => "refused",
+        (401, _) => "guarded",
+        _ => "?",
+    }
 }
 
 fn unescaped(text: &str) -> Vec<u8> {
