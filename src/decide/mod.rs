@@ -17,7 +17,8 @@ mod world;
 pub use admit::decide;
 pub use answer::Answer;
 pub use facts::{Context, Failed, Head, is_offered, upgrade};
-pub use outgoing::{Fields, HeadWriter};
+pub(crate) use outgoing::hex;
+pub use outgoing::{Fields, HeadWriter, Text};
 pub use target::Forward;
 pub use world::{BodyFailure, Refusal, Trace, World};
 

@@ -17,6 +17,12 @@ pub trait HeadWriter {
     fn line(&mut self, method: &str, prefix: &str, path: &str, query: Option<&str>);
     /// A field.
     fn field(&mut self, name: &str, value: &[u8]);
+    /// A field whose value `write` puts behind what stands in the text it is given.
+    fn built(&mut self, name: &str, write: impl FnOnce(&mut Text)) {
+        let mut text = Text(Vec::with_capacity(128));
+        write(&mut text);
+        self.field(name, &text.0);
+    }
 }
 
 /// HTTP/1.1, without the final empty line and without framing fields.
@@ -39,6 +45,17 @@ impl HeadWriter for Vec<u8> {
         self.extend_from_slice(name.as_bytes());
         self.extend_from_slice(b": ");
         self.extend_from_slice(value);
+        self.extend_from_slice(b"\r\n");
+    }
+
+    /// In place.
+    #[inline]
+    fn built(&mut self, name: &str, write: impl FnOnce(&mut Text)) {
+        self.extend_from_slice(name.as_bytes());
+        self.extend_from_slice(b": ");
+        let mut text = Text(std::mem::take(self));
+        write(&mut text);
+        *self = text.0;
         self.extend_from_slice(b"\r\n");
     }
 }
@@ -186,7 +203,8 @@ impl Decided<'_> {
         out.field("host", host.as_bytes());
         let fields = &forward.fields;
         let plain = fields.dropped.is_empty() && fields.cookies.is_empty();
-        let listed = connection_options(head.headers);
+        let special = Special::of(head.headers);
+        let listed = if special.connection { connection_options(head.headers) } else { Vec::new() };
         for (name, value) in head.headers {
             if skipped(name, true) || listed.iter().any(|l| l.eq_ignore_ascii_case(name.as_str())) {
                 continue;
@@ -204,11 +222,11 @@ impl Decided<'_> {
         for (name, value) in &fields.added {
             out.field(name.as_str(), value.as_bytes());
         }
-        self.forwarding(entropy, out);
+        self.forwarding(special.via, entropy, out);
         if let Some(protocol) = head.upgrade {
             out.field("connection", b"upgrade");
             out.field("upgrade", protocol.as_bytes());
-        } else if takes_trailers(head.headers) {
+        } else if special.te && takes_trailers(head.headers) {
             out.field("connection", b"te");
             out.field("te", b"trailers");
         }
@@ -217,16 +235,16 @@ impl Decided<'_> {
     /// X-Forwarded-*, Forwarded (RFC 7239), Via (RFC 9110), X-Request-Id, traceparent (W3C Trace Context).
     ///
     /// Written by hand: formatting machinery would be a tenth of the gateway's own work on a plain request.
-    fn forwarding(&self, entropy: u128, out: &mut impl HeadWriter) {
+    fn forwarding(&self, via: bool, entropy: u128, out: &mut impl HeadWriter) {
         let head = self.cx.head;
-        let mut text = Text(Vec::with_capacity(128));
         // Only a trusted proxy's word is passed on.
         let earlier = |name: &HeaderName| head.trusted.then(|| head.headers.get_all(name).iter()).into_iter().flatten();
         let own = |name: &HeaderName| self.is_set(name);
         if !own(&XFF) {
-            text.join(earlier(&XFF));
-            text.ip(head.peer);
-            out.field("x-forwarded-for", &text.0);
+            out.built("x-forwarded-for", |text| {
+                text.join(earlier(&XFF));
+                text.ip(head.peer);
+            });
         }
         if !own(&XFP) {
             out.field("x-forwarded-proto", head.scheme.as_bytes());
@@ -235,37 +253,40 @@ impl Decided<'_> {
             out.field("x-forwarded-host", head.authority.as_bytes());
         }
         if !own(&header::FORWARDED) {
-            text.0.clear();
-            text.join(earlier(&header::FORWARDED));
-            text.put(if head.peer.is_ipv4() { "for=" } else { "for=\"[" });
-            text.ip(head.peer);
-            text.put(if head.peer.is_ipv4() { ";host=" } else { "]\";host=" });
-            let quote = if head.authority.contains([':', '[']) { "\"" } else { "" };
-            [quote, head.authority, quote, ";proto=", head.scheme].iter().for_each(|t| text.put(t));
-            out.field("forwarded", &text.0);
+            out.built("forwarded", |text| {
+                text.join(earlier(&header::FORWARDED));
+                text.put(if head.peer.is_ipv4() { "for=" } else { "for=\"[" });
+                text.ip(head.peer);
+                text.put(if head.peer.is_ipv4() { ";host=" } else { "]\";host=" });
+                let quote = if head.authority.bytes().any(|b| b == b':' || b == b'[') { "\"" } else { "" };
+                [quote, head.authority, quote, ";proto=", head.scheme].iter().for_each(|t| text.put(t));
+            });
         }
         if !own(&header::VIA) {
-            text.0.clear();
-            text.join(head.headers.get_all(header::VIA).iter());
-            text.put("1.1 gw");
-            out.field("via", &text.0);
+            out.built("via", |text| {
+                if via {
+                    text.join(head.headers.get_all(header::VIA).iter());
+                }
+                text.put("1.1 gw");
+            });
         }
         if !own(&XID) {
             out.field("x-request-id", head.id.as_bytes());
         }
         if !own(&TRACEPARENT) {
-            text.0.clear();
             let known = earlier(&TRACEPARENT).next().and_then(|v| trace_id(v.as_bytes()));
-            text.put("00-");
-            match known {
-                Some((trace, _)) => text.put(trace),
-                None => text.hex(entropy | 1, 32),
-            }
-            text.put("-");
-            text.hex(entropy & u128::from(u64::MAX) | 1, 16);
-            text.put("-");
-            text.put(known.map_or("00", |(_, flags)| flags));
-            out.field("traceparent", &text.0);
+            out.built("traceparent", |text| {
+                text.put("00-");
+                match known {
+                    Some((trace, _)) => text.put(trace),
+                    None => text.0.extend_from_slice(&hex(entropy | 1)),
+                }
+                text.put("-");
+                let span = entropy as u64 | 1;
+                text.0.extend_from_slice(hex(u128::from(span)).get(16..).unwrap_or_default());
+                text.put("-");
+                text.put(known.map_or("00", |(_, flags)| flags));
+            });
         }
     }
 
@@ -283,6 +304,24 @@ static XFP: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static XFH: HeaderName = HeaderName::from_static("x-forwarded-host");
 static XID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Fields that ask for more work where they are there, found in one pass.
+#[derive(Default)]
+struct Special {
+    connection: bool,
+    te: bool,
+    via: bool,
+}
+
+impl Special {
+    fn of(headers: &HeaderMap) -> Special {
+        headers.keys().fold(Special::default(), |found, name| Special {
+            connection: found.connection | (*name == header::CONNECTION),
+            te: found.te | (*name == header::TE),
+            via: found.via | (*name == header::VIA),
+        })
+    }
+}
 
 /// The fields that `Connection` lists, which end at this hop. Mostly none.
 fn connection_options(headers: &HeaderMap) -> Vec<&str> {
@@ -307,8 +346,30 @@ fn trace_id(value: &[u8]) -> Option<(&str, &str)> {
     (sound && trace.bytes().any(|b| b != b'0')).then_some((trace, flags))
 }
 
+/// 32 hexadecimal digits.
+pub(crate) fn hex(number: u128) -> [u8; 32] {
+    const PAIRS: [[u8; 2]; 256] = {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut pairs = [[0; 2]; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            #[allow(clippy::indexing_slicing, reason = "constant, and in range")]
+            {
+                pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+            }
+            byte += 1;
+        }
+        pairs
+    };
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair.copy_from_slice(&PAIRS.get(usize::from(byte)).copied().unwrap_or_default());
+    }
+    digits
+}
+
 /// A field's value while it is put together.
-struct Text(Vec<u8>);
+pub struct Text(Vec<u8>);
 
 impl Text {
     fn put(&mut self, text: &str) {
@@ -339,14 +400,6 @@ impl Text {
                 self.0.push(b'0' + octet / 10 % 10);
             }
             self.0.push(b'0' + octet % 10);
-        }
-    }
-
-    /// The lowest `digits` hexadecimal digits, highest first.
-    fn hex(&mut self, number: u128, digits: u32) {
-        for i in (0..digits).rev() {
-            let digit = (number >> (4 * i) & 15) as u8;
-            self.0.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
         }
     }
 }

@@ -148,7 +148,7 @@ impl Attempts<'_, '_> {
         let bodiless = body.as_ref().is_none_or(Body::is_end_stream);
         let buffered = self.forward.body.is_some();
         let method = self.forward.method.as_ref().unwrap_or(self.decided.cx.head.method);
-        self.upstream.shared().count_request();
+        self.upstream.shared().count_request(self.client.worker.timer.second());
         let mut tried = Tried::default();
         let mut left = self.forward.retries();
         let mut settled = false;
@@ -181,10 +181,10 @@ impl Attempts<'_, '_> {
                     Err(Missed::Exchange(error)) => self.retries_error(error, method, bodiless || buffered),
                     Err(Missed::Total) => false,
                 }
-                && self
-                    .upstream
-                    .shared()
-                    .allow_retry(self.forward.retry.budget.map(|percent| (percent / 100.0) as f32));
+                && self.upstream.shared().allow_retry(
+                    self.client.worker.timer.second(),
+                    self.forward.retry.budget.map(|percent| (percent / 100.0) as f32),
+                );
             if !again {
                 let answer = outcome.map_err(failure)?;
                 let verdict = self.verdict(&picked, &answer);

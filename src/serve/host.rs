@@ -38,20 +38,28 @@ fn host(authority: &str) -> Option<Cow<'_, str>> {
         let port = if port.is_empty() { Some("") } else { port.strip_prefix(':') };
         return is_port(port?).then(|| Cow::Owned(address.to_string()));
     }
-    let (name, port) = authority.split_once(':').unwrap_or((authority, ""));
+    let (mut end, mut port, mut upper) = (authority.len(), "", false);
+    let mut before = b'.';
+    for (at, b) in authority.bytes().enumerate() {
+        match b {
+            b':' => {
+                end = at;
+                port = authority.get(at.saturating_add(1)..)?;
+                break;
+            }
+            b'.' if before == b'.' => return None,
+            b'A'..=b'Z' => upper = true,
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {}
+            _ => return None,
+        }
+        before = b;
+    }
+    let name = authority.get(..end)?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    let sound = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-    if name.is_empty() || name.len() > 253 || !name.bytes().all(sound) || !is_port(port) {
+    if name.is_empty() || name.len() > 253 || !is_port(port) {
         return None;
     }
-    if name.split('.').any(str::is_empty) {
-        return None;
-    }
-    Some(if name.bytes().any(|b| b.is_ascii_uppercase()) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    })
+    Some(if upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
 }
 
 fn is_port(port: &str) -> bool {

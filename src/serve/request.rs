@@ -311,13 +311,7 @@ impl RequestId<'_> {
         if let Some(id) = if trusted { given().filter(sound) } else { None } {
             return RequestId(Ok(id));
         }
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut bits = fastrand::u128(..);
-        RequestId(Err(std::array::from_fn(|_| {
-            let digit = DIGITS.get((bits & 15) as usize).copied().unwrap_or(b'0');
-            bits >>= 4;
-            digit
-        })))
+        RequestId(Err(decide::hex(fastrand::u128(..))))
     }
 
     fn as_str(&self) -> &str {

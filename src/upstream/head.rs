@@ -1,7 +1,7 @@
 //! Response heads (RFC 9112): parsed once, in place, strictly. Header values are slices of the read buffer.
 
 use super::error::Malformed;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use std::mem::MaybeUninit;
@@ -60,7 +60,7 @@ pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
 /// Reads heads from a buffer that grows between the calls, in time linear in its length.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// Bytes that are known not to contain the end of the head.
+    /// Bytes that have been looked at.
     seen: usize,
 }
 
@@ -70,97 +70,84 @@ impl HeadReader {
     /// # Errors
     /// Whatever is not clean HTTP/1.x, or longer than `limit` bytes.
     pub fn read(&mut self, buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
-        if self.seen > 0 && !may_end(buf.get(self.seen.saturating_sub(3)..).unwrap_or_default()) {
-            return self.partial(buf, limit);
-        }
-        match parse(buf, limit)? {
-            Some(head) => {
+        match self.end(buf)? {
+            Some(end) if end > limit => Err(Malformed::HeadTooLarge),
+            Some(end) => {
                 self.seen = 0;
-                Ok(Some(head))
+                parse(&buf.split_to(end).freeze()).map(Some)
             }
-            None => self.partial(buf, limit),
+            None => {
+                // What can never become a head is said at once: a server may wait for an answer to it.
+                doubt(buf)?;
+                self.seen = buf.len();
+                if self.seen >= limit { Err(Malformed::HeadTooLarge) } else { Ok(None) }
+            }
         }
     }
 
-    fn partial(&mut self, buf: &BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
-        self.seen = buf.len();
-        if self.seen >= limit { Err(Malformed::HeadTooLarge) } else { Ok(None) }
+    /// Where the head ends: behind its empty line. httparse would let a lone LF end a line.
+    fn end(&self, buf: &[u8]) -> Result<Option<usize>, Malformed> {
+        // The last line may have come without its LF, and the LF without what it ends.
+        let mut from = self.seen.saturating_sub(3);
+        while let Some(at) = buf.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+            let lf = from + at;
+            if lf == 0 || buf.get(lf - 1) != Some(&b'\r') {
+                return Err(Malformed::Header);
+            }
+            from = lf + 1;
+            if buf.get(from..from + 2) == Some(b"\r\n") {
+                return Ok(Some(from + 2));
+            }
+        }
+        Ok(None)
     }
 }
 
-/// Whether an empty line may end in `tail`.
-fn may_end(tail: &[u8]) -> bool {
-    tail.windows(2).any(|w| w == b"\n\n") || tail.windows(3).any(|w| w == b"\n\r\n")
+/// Whether the beginning of a head is already wrong.
+#[cold]
+fn doubt(buf: &[u8]) -> Result<(), Malformed> {
+    read_with(buf, |_| Ok(()))
 }
 
-/// A field's place in the head.
-#[derive(Clone, Copy, Default)]
-struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
-}
-
-fn parse(buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
+/// Runs httparse over `head` and hands on what it found, complete or not.
+fn read_with<T>(
+    head: &[u8],
+    found: impl FnOnce(&httparse::Response<'_, '_>) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
     // httparse skips empty lines before the status line; nothing may stand there.
-    if matches!(buf.first(), Some(b'\r' | b'\n')) {
+    if matches!(head.first(), Some(b'\r' | b'\n')) {
         return Err(Malformed::StatusLine);
     }
     let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, buf, &mut slots);
-    let end = match parsed {
-        Ok(httparse::Status::Complete(end)) => end,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Malformed::TooManyHeaders),
-        Err(httparse::Error::Status | httparse::Error::Version | httparse::Error::Token) => {
-            return Err(Malformed::StatusLine);
-        }
-        Err(_) => {
-            return Err(if response.code.is_some() { Malformed::Header } else { Malformed::StatusLine });
-        }
-    };
-    if end > limit {
-        return Err(Malformed::HeadTooLarge);
+    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut slots);
+    match parsed {
+        Ok(_) => found(&response),
+        Err(httparse::Error::TooManyHeaders) => Err(Malformed::TooManyHeaders),
+        Err(httparse::Error::Status | httparse::Error::Version | httparse::Error::Token) => Err(Malformed::StatusLine),
+        Err(_) => Err(if response.code.is_some() { Malformed::Header } else { Malformed::StatusLine }),
     }
-    let (Some(code), Some(minor)) = (response.code, response.version) else {
-        return Err(Malformed::StatusLine);
-    };
-    let status = StatusCode::from_u16(code).map_err(|_| Malformed::StatusLine)?;
-    let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-
-    let base = buf.as_ptr() as usize;
-    let place = |part: &[u8]| ((part.as_ptr() as usize).wrapping_sub(base) as u32, part.len() as u32);
-    let mut fields = [Field::default(); MAX_HEADERS];
-    let count = response.headers.len();
-    for (field, header) in fields.iter_mut().zip(response.headers.iter()) {
-        *field = Field { name: place(header.name.as_bytes()), value: place(header.value) };
-    }
-
-    let head = buf.split_to(end).freeze();
-    if has_bare_lf(&head) {
-        return Err(Malformed::Header);
-    }
-    let mut headers = HeaderMap::with_capacity(count);
-    let mut facts = Facts::default();
-    for &Field { name: (name, name_len), value: (value, value_len) } in fields.iter().take(count) {
-        let (name, value) = (name as usize, value as usize);
-        let name = head.get(name..name + name_len as usize).and_then(|name| HeaderName::from_bytes(name).ok());
-        let value = HeaderValue::from_maybe_shared(head.slice(value..value + value_len as usize));
-        let (Some(name), Ok(value)) = (name, value) else {
-            return Err(Malformed::Header);
-        };
-        facts.note(&name, &value)?;
-        headers.append(name, value);
-    }
-    let framing = facts.framing(version)?;
-    let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
-    Ok(Some(Head { status, version, headers, framing, keep_alive }))
 }
 
-/// httparse lets a lone LF end a line. Without an early exit the loop vectorises.
-fn has_bare_lf(head: &[u8]) -> bool {
-    let after = head.get(1..).unwrap_or_default();
-    head.iter().zip(after).fold(false, |found, (&a, &b)| found | ((b == b'\n') & (a != b'\r')))
+fn parse(head: &Bytes) -> Result<Head, Malformed> {
+    read_with(head, |response| {
+        let (Some(code), Some(minor)) = (response.code, response.version) else {
+            return Err(Malformed::StatusLine);
+        };
+        let status = StatusCode::from_u16(code).map_err(|_| Malformed::StatusLine)?;
+        let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
+        let mut headers = HeaderMap::with_capacity(response.headers.len());
+        let mut facts = Facts::default();
+        for field in response.headers.iter() {
+            let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Header)?;
+            let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| Malformed::Header)?;
+            facts.note(&name, &value)?;
+            headers.append(name, value);
+        }
+        let framing = facts.framing(version)?;
+        let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
+        Ok(Head { status, version, headers, framing, keep_alive })
+    })
 }
 
 /// What the fields say about framing and the connection.

@@ -102,6 +102,9 @@ pub async fn send<B>(
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
+    if conn.wire.reused {
+        turn().await;
+    }
     let upload = Upload::start(&mut conn.wire, request.method, head, body, request.expect_continue);
     let mut exchange = Exchange {
         upload,
@@ -135,6 +138,21 @@ where
     let unsent = if sent { None } else { Some((upload, body.take())) };
     let body = UpstreamBody::new(conn, decoder, unsent, keep, request.timeouts.idle)?;
     Ok(Answer::Response(respond(head, body)))
+}
+
+/// Lets the tasks that are ready go first, so that what they all write goes out in one burst. A server that is awake already need
+/// not be woken for each request: a tenth of the whole cost of a small one, and more on the server's side.
+async fn turn() {
+    let mut over = false;
+    poll_fn(|cx| {
+        if over {
+            return Poll::Ready(());
+        }
+        over = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn respond<T>(head: Head, body: T) -> Response<T> {

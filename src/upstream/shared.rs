@@ -96,17 +96,18 @@ impl Shared {
         Ok(Arc::new(shared))
     }
 
-    /// Counts a request for the retry budget: once a request, however many attempts it takes.
-    pub fn count_request(&self) {
-        self.budget.deposit(self.second());
+    /// Counts a request for the retry budget: once a request, however many attempts it takes. `second` is any clock of whole
+    /// seconds that does not go back; one that comes late is good enough.
+    pub fn count_request(&self, second: u32) {
+        self.budget.deposit(second);
     }
 
     /// Takes a retry from the budget, if one is left of `share` (0.2 is one for five requests), or of the upstream's own.
     #[must_use]
-    pub fn allow_retry(&self, share: Option<f32>) -> bool {
+    pub fn allow_retry(&self, second: u32, share: Option<f32>) -> bool {
         match share {
-            Some(share) => self.budget.withdraw_of(self.second(), share),
-            None => self.budget.withdraw(self.second()),
+            Some(share) => self.budget.withdraw_of(second, share),
+            None => self.budget.withdraw(second),
         }
     }
 

@@ -87,6 +87,12 @@ impl Timer {
         self.0.now.get()
     }
 
+    /// The whole seconds of [`Timer::coarse`].
+    #[must_use]
+    pub fn second(&self) -> u32 {
+        u32::try_from(self.coarse().as_secs()).unwrap_or(u32::MAX)
+    }
+
     /// The time since the timer began.
     #[must_use]
     pub fn exact(&self) -> Duration {
