@@ -29,11 +29,13 @@ pub use inputs::Inputs;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::model::ast::Program;
 use crate::model::import;
-use crate::plan::{Origin, Plan};
+use crate::plan::{Inbound, Origin, Outbound, Plan};
 use crate::source::{Files, Sources, Span};
 use expr::Globals;
 use smol_str::SmolStr;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A checked program.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ pub(crate) struct Compiler<'p> {
     d: &'p mut Diagnostics,
     globals: Globals,
     plan: Plan,
+    /// By block: what routes that say nothing of their own have.
+    inherited: HashMap<u32, (Arc<Inbound>, Arc<Outbound>)>,
 }
 
 impl<'p> Compiler<'p> {
@@ -89,7 +93,7 @@ impl<'p> Compiler<'p> {
             watched: sources.iter().filter_map(|(_, f)| f.path.clone()).collect(),
             secrets: inputs.secrets(program),
         };
-        let mut c = Compiler { program, sources, files, d, globals, plan };
+        let mut c = Compiler { program, sources, files, d, globals, plan, inherited: HashMap::new() };
         c.tables();
         c.auths();
         c.upstreams();

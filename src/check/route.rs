@@ -12,6 +12,7 @@ use crate::plan::{self, AuthId, Guard, Outbound, Route, Step};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What the expressions of one route see.
 #[derive(Default)]
@@ -22,6 +23,8 @@ pub(super) struct Seen<'p> {
     pub caller: Option<CallerInfo>,
     /// An `auth` is not declared: nothing more is said about `caller`.
     pub damaged: bool,
+    /// An expression reads a parameter.
+    pub bound: bool,
     /// Arguments of policies, typed for this route.
     typed: HashMap<*const Arguments<'p>, Rc<Vec<(SmolStr, Typed)>>>,
 }
@@ -66,10 +69,19 @@ impl<'p> Compiler<'p> {
             seen.caller = caller;
             Guard { condition: typed.ir, origin: self.origin(w.span) }
         });
-        let mut inbound = self.inbound(&blocks, &mut seen);
-        inbound.auth = auth;
+        seen.bound = false;
+        let inbound = plan::Inbound { auth, ..self.inbound(&blocks, &mut seen) };
+        let bound = std::mem::take(&mut seen.bound);
         let target = self.target(&r.target, &mut seen);
+        seen.bound = bound;
         let outbound = self.outbound(&blocks, &mut seen);
+        // With ten thousand routes what they inherit must not lie in memory ten thousand times: it would never be in the cache.
+        let inherited = own.statements.is_empty() && !seen.bound;
+        let known = self.inherited.get(&around.block).filter(|_| inherited);
+        let (inbound, outbound) = known.cloned().unwrap_or_else(|| (Arc::new(inbound), Arc::new(outbound)));
+        if inherited {
+            self.inherited.insert(around.block, (inbound.clone(), outbound.clone()));
+        }
         let anonymous = inbound.auth.as_ref().is_none_or(|a| a.what.optional);
         let requires = blocks
             .iter()
@@ -247,6 +259,7 @@ impl<'p> Compiler<'p> {
         }
         let before = self.d.len();
         let typed = expr::check(e, expected, &env, self.d);
+        seen.bound |= reads_parameter(&typed.ir);
         if let Some(used) = used {
             self.d.also_since(before, used, "put into effect by this `use`");
         }
@@ -294,6 +307,13 @@ impl<'p> Compiler<'p> {
         });
         self.plan.unrouted = outbound;
     }
+}
+
+/// Whether a parameter of the path or the host is read.
+pub(super) fn reads_parameter(ir: &crate::model::ir::Ir) -> bool {
+    let mut reads = false;
+    ir.walk(&mut |e| reads |= matches!(e, crate::model::ir::Ir::Param(_)));
+    reads
 }
 
 fn reads_caller(ir: &crate::model::ir::Ir) -> bool {

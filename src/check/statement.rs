@@ -211,6 +211,7 @@ impl<'p> Compiler<'p> {
             for part in expr::check_key(by, l.else_skip, &env, d) {
                 expr::forbid_secret(&part, "the key of a limit", d);
                 phase = phase.max(part.phase);
+                seen.bound |= super::route::reads_parameter(&part.ir);
                 key.push(part.ir);
             }
         }

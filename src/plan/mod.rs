@@ -209,14 +209,14 @@ pub struct Route {
     pub docs: SmolStr,
     /// Where it is declared.
     pub origin: Origin,
-    /// What happens before the target, in the order of phases.
-    pub inbound: Inbound,
+    /// What happens before the target, in the order of phases. Routes that only inherit it share it.
+    pub inbound: Arc<Inbound>,
     /// Where it goes.
     pub target: Target,
     /// The target as written.
     pub target_text: SmolStr,
-    /// What happens to the answer.
-    pub outbound: Outbound,
+    /// What happens to the answer. Routes that only inherit it share it.
+    pub outbound: Arc<Outbound>,
 }
 
 /// A condition: `when EXPR`.
