@@ -7,6 +7,8 @@ mod support;
 mod answers;
 #[path = "serve/backend.rs"]
 mod backend;
+#[path = "serve/certificates.rs"]
+mod certificates;
 #[path = "serve/faults.rs"]
 mod faults;
 #[path = "serve/http2.rs"]
@@ -27,6 +29,8 @@ mod slow;
 mod tls;
 #[path = "serve/torture.rs"]
 mod torture;
+#[path = "serve/upstream_h2.rs"]
+mod upstream_h2;
 #[path = "serve/upstreams.rs"]
 mod upstreams;
 #[path = "serve/websocket.rs"]

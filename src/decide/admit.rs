@@ -563,7 +563,11 @@ async fn buffer<W: World, T: Trace>(
                 BodyFailure::Timeout => (FailureKind::BadRequest, "the body came too slowly".into()),
             };
             trace.step("validate", origin, || detail.to_string());
-            return Err(Refused::new(kind, detail));
+            let mut refused = Refused::new(kind, detail);
+            if why == BodyFailure::Timeout {
+                refused.failed.status = 408;
+            }
+            return Err(refused);
         }
     }
     let json = cx.head.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).is_some_and(is_json);

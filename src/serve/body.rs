@@ -34,7 +34,7 @@ pub struct RequestBody {
 }
 
 enum Source {
-    Whole(Option<Bytes>),
+    Whole(Option<Bytes>, Option<Box<HeaderMap>>),
     Client(Incoming),
     Stream(Stream),
 }
@@ -106,10 +106,10 @@ impl RequestBody {
         RequestBody { source, client, idle, left: u64::MAX, pace: Pace::default() }
     }
 
-    /// A body that is there.
-    pub fn whole(bytes: Bytes, client: Rc<Client>) -> RequestBody {
+    /// A body that is there, with its trailers.
+    pub fn whole(bytes: Bytes, trailers: Option<Box<HeaderMap>>, client: Rc<Client>) -> RequestBody {
         RequestBody {
-            source: Source::Whole(Some(bytes)),
+            source: Source::Whole(Some(bytes), trailers),
             client,
             idle: Duration::MAX,
             left: u64::MAX,
@@ -122,13 +122,20 @@ impl RequestBody {
         (self.left, self.idle) = (max, idle);
     }
 
-    /// All of it, if it is no longer than `max`.
-    pub async fn collect(mut self, max: u64) -> Result<Bytes, BodyFailure> {
+    /// All of it, if it is no longer than `max`. Its trailers stay here.
+    pub async fn collect(&mut self, max: u64) -> Result<Bytes, BodyFailure> {
         self.left = max;
+        let mut trailers = None;
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
-        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
-            let Ok(data) = frame.map_err(|failure| failure.0)?.into_data() else { continue };
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await {
+            let data = match frame.map_err(|failure| failure.0)?.into_data() {
+                Ok(data) => data,
+                Err(other) => {
+                    trailers = other.into_trailers().ok().map(Box::new);
+                    continue;
+                }
+            };
             if first.is_empty() && all.is_empty() {
                 first = data;
             } else {
@@ -138,7 +145,16 @@ impl RequestBody {
                 all.extend_from_slice(&data);
             }
         }
+        self.source = Source::Whole(None, trailers);
         Ok(if all.is_empty() { first } else { all.freeze() })
+    }
+
+    /// The trailers of a body that is there.
+    pub fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
+        match &mut self.source {
+            Source::Whole(_, trailers) => trailers.take(),
+            Source::Client(_) | Source::Stream(_) => None,
+        }
     }
 }
 
@@ -150,7 +166,11 @@ impl Body for RequestBody {
         let this = self.get_mut();
         let late = || Poll::Ready(Some(Err(ClientFailure(BodyFailure::Timeout))));
         let frame = match &mut this.source {
-            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Whole(bytes, trailers) => {
+                let data = bytes.take().map(Frame::data);
+                let frame = data.or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers)));
+                return Poll::Ready(frame.map(Ok));
+            }
             Source::Client(incoming) => {
                 let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
                     let waits = this.client.waits();
@@ -207,7 +227,7 @@ impl Body for RequestBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Source::Whole(bytes, trailers) => trailers.is_none() && bytes.as_ref().is_none_or(Bytes::is_empty),
             Source::Client(incoming) => incoming.is_end_stream(),
             Source::Stream(stream) => stream.recv.is_end_stream(),
         }
@@ -215,7 +235,9 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            // Trailers need a body without a length.
+            Source::Whole(_, Some(_)) => SizeHint::default(),
+            Source::Whole(bytes, None) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Source::Client(incoming) => incoming.size_hint(),
             Source::Stream(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
         }

@@ -114,8 +114,10 @@ pub async fn forward(
         end.permit = Some(gate.enter().await.ok_or_else(full)?);
     }
     let mut body = world.body.borrow_mut().take();
+    let mut trailers = None;
     if let Some(bytes) = &forward.body {
-        body = Some(RequestBody::whole(bytes.clone(), client.clone()));
+        trailers = body.as_mut().and_then(RequestBody::take_trailers);
+        body = Some(RequestBody::whole(bytes.clone(), trailers.clone(), client.clone()));
     }
     let idle = forward.timeouts.idle.unwrap_or(defaults::IDLE);
     if let (Some(body), None) = (&mut body, &forward.body) {
@@ -124,7 +126,7 @@ pub async fn forward(
     let Some(upstream) = world.local.upstream(forward.upstream) else {
         return answer_echo(decided, forward, plan, client, body).await;
     };
-    let attempts = Attempts { decided, forward, upstream, client, idle, interim: &world.interim };
+    let attempts = Attempts { decided, forward, upstream, client, idle, interim: &world.interim, trailers };
     attempts.run(body, end).await
 }
 
@@ -135,6 +137,8 @@ struct Attempts<'a, 'r> {
     client: &'a Rc<Client>,
     idle: Duration,
     interim: &'a Interim<'a>,
+    /// Those of a buffered body.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Attempts<'_, '_> {
@@ -204,7 +208,7 @@ impl Attempts<'_, '_> {
             left = left.saturating_sub(1);
             attempt_began = Instant::now();
             if let Some(bytes) = &self.forward.body {
-                body = Some(RequestBody::whole(bytes.clone(), self.client.clone()));
+                body = Some(RequestBody::whole(bytes.clone(), self.trailers.clone(), self.client.clone()));
             }
         }
     }
@@ -477,7 +481,7 @@ async fn answer_echo(
     let began = Instant::now();
     let max = forward.body_max.unwrap_or(ECHO_BODY).min(ECHO_BODY);
     let body = match body {
-        Some(body) => body.collect(max).await.map_err(client_failure)?,
+        Some(mut body) => body.collect(max).await.map_err(client_failure)?,
         None => Bytes::new(),
     };
     let mut head = Vec::with_capacity(512);

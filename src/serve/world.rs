@@ -57,7 +57,12 @@ impl World for Live<'_> {
     async fn body(&self, max: u64) -> Result<Bytes, BodyFailure> {
         let body = self.body.borrow_mut().take();
         match body {
-            Some(body) => body.collect(max).await,
+            Some(mut body) => {
+                let bytes = body.collect(max).await?;
+                // Its trailers are there for whoever sends it on.
+                self.body.replace(Some(body));
+                Ok(bytes)
+            }
             None => Ok(Bytes::new()),
         }
     }
