@@ -2,7 +2,7 @@
 
 use super::conn::Conn;
 use super::error::{ErrorKind, ExchangeError};
-use super::http2::{self, Leased};
+use super::http2::{self, Kept, Leased};
 use super::pool::{Pool, Want};
 use super::send::{Answer, Request, WriteHead, send};
 use bytes::Bytes;
@@ -71,22 +71,29 @@ impl Pool {
             return self.is_strictly_http2().then(|| Err(ExchangeError::new(ErrorKind::NoUpgrade)));
         }
         let mut left = AGAIN;
+        let mut kept = Kept::default();
         loop {
-            let lease = match self.lease(request.timeouts.connect).await {
-                Ok(Leased::Stream(lease)) => lease,
-                Ok(Leased::Http1) => return None,
-                Err(error) => return Some(Err(error)),
+            let outcome = match self.lease(request.timeouts.connect).await {
+                Ok(Leased::Stream(lease)) => http2::send(lease, request, head, body, &mut kept).await,
+                Ok(Leased::Http1) if !kept.taken() => return None,
+                // What was taken of the body is for streams only.
+                Ok(Leased::Http1) => Err(ExchangeError::new(ErrorKind::Unprocessed)),
+                Err(error) => Err(error),
             };
-            match http2::send(lease, request, head, body).await {
+            match outcome {
                 Err(error)
                     if left > 0
-                        && !error.body_consumed
+                        && kept.is_whole()
                         && (error.kind == ErrorKind::Unprocessed
                             || (error.stale && request.method.is_idempotent())) =>
                 {
                     left -= 1;
                 }
-                outcome => return Some(outcome),
+                Err(mut error) => {
+                    error.body_consumed = kept.taken();
+                    return Some(Err(error));
+                }
+                answer => return Some(answer),
             }
         }
     }

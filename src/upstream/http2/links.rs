@@ -89,7 +89,9 @@ impl Pool {
             receiver
         };
         let _counted = Counted::new(self);
-        self.grow(connect);
+        // Those before may have given up.
+        self.grant_streams();
+        self.serve_waiting(connect);
         match self.connector.timer.deadline().timeout(connect, receiver).await {
             Some(Ok(Grant::Stream(lease))) => Ok(Leased::Stream(lease)),
             Some(Ok(Grant::Http1)) => Ok(Leased::Http1),

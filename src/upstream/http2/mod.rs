@@ -1,8 +1,8 @@
 //! HTTP/2 towards servers, over TLS or with prior knowledge: h2 carries the frames, and here is what a gateway
 //! needs around them.
 //!
-//! The h2 crate is used without hyper's client: a request keeps its body until a stream really takes it, so that
-//! what a server did not process can be sent again; interim responses come through; and all of an exchange runs
+//! The h2 crate is used without hyper's client: a small body is remembered until the server answers, so that what it
+//! did not process can be sent again; interim responses come through; and all of an exchange runs
 //! in the request's own task, against the same coarse deadlines as HTTP/1.1.
 //!
 //! A worker has one connection to a server ([`Links`]), and another when the streams of all are in use. A task
@@ -19,6 +19,7 @@ pub(super) use body::Incoming;
 pub use head::Head;
 pub(super) use links::{Leased, Links};
 pub(super) use send::send;
+pub(super) use upload::Kept;
 
 use super::error::{ErrorKind, ExchangeError, Malformed};
 use h2::Reason;

@@ -2,7 +2,7 @@
 
 use super::body::Incoming;
 use super::links::Lease;
-use super::upload::Upload;
+use super::upload::{Kept, Upload};
 use super::{Head, failure};
 use crate::upstream::body::UpstreamBody;
 use crate::upstream::error::{ErrorKind, ExchangeError, Malformed};
@@ -19,8 +19,8 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Sends a request on a stream and waits for the head of its final response. The body is treated as by
-/// [`crate::upstream::send`].
+/// Sends a request on a stream and waits for the head of its final response. What is taken of the body is in `kept`
+/// after a failure: unless it was too much, the request can go out again with both.
 ///
 /// # Errors
 /// Any but those of connecting. The stream is reset; the connection goes on, unless it is what failed.
@@ -29,24 +29,21 @@ pub(in crate::upstream) async fn send<B>(
     request: &mut Request<'_>,
     head: &impl WriteHead,
     body: &mut Option<B>,
+    kept: &mut Kept,
 ) -> Result<Answer<B>, ExchangeError>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
 {
     let mut written = Head::default();
     head.http2(&mut written);
-    let length =
-        body.as_ref().map_or(Some(0), |body| if body.is_end_stream() { Some(0) } else { body.size_hint().exact() });
-    if length == Some(0) {
-        *body = None;
-    }
+    let length = kept.length(body);
     // As in HTTP/1.1: the absence of a body says nothing of itself where one is usual.
     let usual = matches!(*request.method, Method::POST | Method::PUT | Method::PATCH);
     written.length(length.filter(|&length| length > 0 || usual));
     let head = written.finish(lease.link.is_tls())?;
     let reused = lease.link.was_used();
-    let (response, stream) = lease.link.send(head, body.is_none())?;
-    let upload = body.is_some().then(|| Upload::new(stream, length, request.expect_continue));
+    let (response, stream) = lease.link.send(head, length == Some(0))?;
+    let upload = (length != Some(0)).then(|| Upload::new(stream, std::mem::take(kept), request.expect_continue));
     let mut exchange = Exchange { response, upload, phase: Phase::Begin, interim: 0 };
     let found = poll_fn(|cx| exchange.poll(cx, &lease, request, body)).await;
     let found = found.and_then(|response| sound(response, request.method));
@@ -55,7 +52,9 @@ where
         Ok(response) => response,
         Err(mut error) => {
             error.stale = reused && interim == 0 && error.is_ended() && !lease.link.is_open();
-            error.body_consumed = upload.is_some_and(|upload| upload.consumed);
+            if let Some(upload) = upload {
+                *kept = upload.into_kept();
+            }
             match error.kind {
                 ErrorKind::ResponseTimeout => lease.link.waited(request.timeouts.response),
                 ErrorKind::IdleTimeout => lease.link.waited(request.timeouts.idle),
@@ -69,7 +68,10 @@ where
         deadline.disarm();
     }
     let (parts, recv) = response.into_parts();
-    let unsent = upload.filter(|_| body.is_some()).map(|upload| (upload, body.take()));
+    let unsent = upload.filter(|upload| !upload.done).map(|mut upload| {
+        upload.settle();
+        (upload, body.take())
+    });
     if recv.is_end_stream() || has_no_body(request.method, parts.status) {
         return Ok(Answer::Response(Response::from_parts(parts, UpstreamBody::empty())));
     }

@@ -128,6 +128,48 @@ fn what_the_server_may_have_looked_at_does_not_go_out_again() {
 }
 
 #[test]
+fn a_small_body_goes_out_again_and_a_large_one_does_not() {
+    local(async {
+        // GOAWAY comes when the body is there; the second connection answers its length.
+        async fn serve(n: usize, mut stream: TcpStream) {
+            preface(&mut stream).await;
+            let id = request_head(&mut stream).await;
+            let mut length = 0;
+            loop {
+                let head = exactly(&mut stream, 9).await;
+                let size = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+                exactly(&mut stream, size).await;
+                if head[3] == 0 {
+                    length += size;
+                }
+                if head[3] == 0 && (head[4] & 1 == 1 || n == 0 && length > 3) {
+                    break;
+                }
+            }
+            if n == 0 {
+                frame(&mut stream, GOAWAY, 0, 0, &[0; 8]).await;
+            } else {
+                frame(&mut stream, HEADERS, 4, id, b"\x88").await;
+                frame(&mut stream, 0, 1, id, length.to_string().as_bytes()).await;
+            }
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
+        for known in [true, false] {
+            let server = server(serve).await;
+            let up = h2c(&server, |_| {});
+            let (feeder, feed) = feed(known.then_some(6));
+            ["abc", "def"].into_iter().for_each(|text| assert!(feeder.data(text)));
+            drop(feeder);
+            assert_eq!(post(&up, Some(feed)).await.unwrap().body, b"6");
+            assert_eq!(server.connections.get(), 2);
+        }
+        let server = server(serve).await;
+        let error = post(&h2c(&server, |_| {}), body(&[0; 200_000], true)).await.unwrap_err();
+        assert_eq!((error.kind, error.body_consumed), (ErrorKind::Unprocessed, true));
+    });
+}
+
+#[test]
 fn a_goaway_lets_what_is_in_flight_end() {
     local(async {
         let server = server(|n, mut stream| async move {
