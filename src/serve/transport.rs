@@ -1,9 +1,11 @@
 //! What carries a client's connection: TCP, or TLS over it.
 
+use bytes::Bytes;
 use rustls::ServerConnection;
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -14,7 +16,94 @@ pub enum Transport {
     /// Plain TCP.
     Tcp(TcpStream),
     /// TLS whose handshake is done.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+/// A socket under TLS.
+///
+/// rustls asks for 4 KiB at a time, a quarter of a record: more is read at once, and kept until it asks again. It gives
+/// what it has encrypted as a list, most often of one record, for which `send` is cheaper than `writev`.
+#[derive(Debug)]
+pub struct Socket {
+    tcp: TcpStream,
+    ahead: Bytes,
+}
+
+/// How much is read at once.
+const AHEAD: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; AHEAD]);
+}
+
+impl Socket {
+    /// Nothing is read yet.
+    pub fn new(tcp: TcpStream) -> Socket {
+        Socket { tcp, ahead: Bytes::new() }
+    }
+
+    /// The socket itself. What was read ahead of it is lost.
+    pub fn into_tcp(self) -> TcpStream {
+        self.tcp
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            return SCRATCH.with_borrow_mut(|scratch| {
+                let mut came = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut this.tcp).poll_read(cx, &mut came))?;
+                let (now, later) = came.filled().split_at(came.filled().len().min(buf.remaining()));
+                buf.put_slice(now);
+                if !later.is_empty() {
+                    this.ahead = Bytes::copy_from_slice(later);
+                }
+                Poll::Ready(Ok(()))
+            });
+        }
+        let now = this.ahead.split_to(this.ahead.len().min(buf.remaining()));
+        buf.put_slice(&now);
+        if this.ahead.is_empty() {
+            this.ahead = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write(cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let tcp = Pin::new(&mut self.get_mut().tcp);
+        match bufs {
+            [one] => tcp.poll_write(cx, one),
+            several => tcp.poll_write_vectored(cx, several),
+        }
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+    }
 }
 
 impl Transport {
@@ -22,7 +111,7 @@ impl Transport {
     pub fn tcp_mut(&mut self) -> &mut TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_mut().0,
+            Self::Tls(tls) => &mut tls.get_mut().0.tcp,
         }
     }
 

@@ -599,3 +599,52 @@ fn a_balancer_says_who_the_client_is() {
     assert_eq!(secure(&version2()), None, "from anybody else");
     gateway.await_log("the peer is none of `trust proxies`");
 }
+
+#[test]
+fn http2_is_agreed_upon() {
+    let server = Server::answering(|got| ok(&got.head));
+    let a = Authority::new("ours").server(&["shop.example"]);
+    let gateway = Gateway::with_files(
+        &format!(
+            "listen https LISTEN {{ certificate \"a.pem\" key \"a.key\" }}\nroute ANY /{{rest...}} -> {}\n",
+            server.url()
+        ),
+        &[("a.pem", &a.pem), ("a.key", &a.key)],
+    );
+    let offer = |protocols: &[&'static [u8]]| Offer { protocols, ..Offer::default() }.config();
+    let secure = Secure::connect(gateway.address, "shop.example", offer(&[b"http/1.1", b"h2"])).unwrap();
+    assert_eq!(secure.tls().alpn_protocol(), Some(&b"h2"[..]), "the gateway's order counts");
+    drop(secure);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let head = runtime.block_on(async {
+        let tcp = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        let name = ServerName::try_from("shop.example").unwrap();
+        let tls = tokio_rustls::TlsConnector::from(offer(&[b"h2"])).connect(name, tcp).await.unwrap();
+        let (mut client, connection) = h2::client::handshake(tls).await.unwrap();
+        let driven = tokio::spawn(connection);
+        let request = http::Request::post("https://shop.example/a?b=c").body(()).unwrap();
+        let (answer, mut body) = client.send_request(request, false).unwrap();
+        body.send_data(vec![7; 10_000].into(), true).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let mut body = answer.into_body();
+        let mut text = Vec::new();
+        while let Some(data) = body.data().await {
+            let data = data.unwrap();
+            body.flow_control().release_capacity(data.len()).unwrap();
+            text.extend_from_slice(&data);
+        }
+        driven.abort();
+        String::from_utf8(text).unwrap()
+    });
+    assert!(head.starts_with("POST /a?b=c HTTP/1.1"), "{head}");
+    assert_eq!(field(&head, "x-forwarded-proto"), Some("https"));
+    // HTTP/1.1 only, where that is said.
+    gateway.replace(
+        "gateway.gw",
+        "listen https LISTEN { certificate \"a.pem\" key \"a.key\"; protocols h1 }\nroute GET / -> respond 204\n",
+    );
+    gateway.await_log("\"message\":\"reloaded\"");
+    let secure = Secure::connect(gateway.address, "shop.example", offer(&[b"h2", b"http/1.1"])).unwrap();
+    assert_eq!(secure.tls().alpn_protocol(), Some(&b"http/1.1"[..]));
+}

@@ -1,7 +1,7 @@
 //! Shaking hands with a client.
 
 use super::{Challenges, Endpoint};
-use crate::serve::transport::Transport;
+use crate::serve::transport::{Socket, Transport};
 use rustls::server::Acceptor;
 use std::{fmt, io};
 use tokio::net::TcpStream;
@@ -79,14 +79,14 @@ pub async fn accept(tcp: TcpStream, endpoint: &Endpoint, challenges: &Challenges
         }
     };
     if let Some(challenge) = challenges.config(&accepted.client_hello()) {
-        StartHandshake::from_parts(accepted, tcp).into_stream(challenge).await?;
+        StartHandshake::from_parts(accepted, Socket::new(tcp)).into_stream(challenge).await?;
         return Err(Failed::Challenge);
     }
-    let handshake = StartHandshake::from_parts(accepted, tcp).into_stream(endpoint.config.clone());
+    let handshake = StartHandshake::from_parts(accepted, Socket::new(tcp)).into_stream(endpoint.config.clone());
     match handshake.into_fallible().await {
         Ok(tls) => Ok(Transport::Tls(Box::new(tls))),
-        Err((error, tcp)) => match Failed::from(error) {
-            Failed::Refused(why, _) => Err(Failed::Refused(why, Some(tcp))),
+        Err((error, socket)) => match Failed::from(error) {
+            Failed::Refused(why, _) => Err(Failed::Refused(why, Some(socket.into_tcp()))),
             failed => Err(failed),
         },
     }
