@@ -73,6 +73,7 @@ impl Compiler<'_> {
                     .unwrap_or(defaults::TIMEOUT_IDLE),
                 tls: self.listener_tls(l),
                 proxy_protocol: l.proxy_protocol.is_some(),
+                acme: None,
                 origin: self.origin(l.span),
             };
             self.plan.listeners.push(listener);

@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is found in one run. The plan is given only where nothing is.
 
+mod acme;
 mod auth;
 mod budget;
 mod constant;
@@ -100,6 +101,7 @@ impl<'p> Compiler<'p> {
         c.listeners();
         let routes = c.scopes();
         c.router(&routes);
+        c.acme(&routes);
         c.redirects();
         c.invariants(&routes);
         // A name that is not declared is one mistake, however often it is used.

@@ -13,11 +13,11 @@ impl Compiler<'_> {
             self.only_with_tls(l);
             return None;
         }
-        if l.certificates.is_empty() && !l.damaged {
+        if l.certificates.is_empty() && l.acme.is_none() && !l.damaged {
             self.d.push(
                 Diagnostic::new(Code::E0620, l.span, "this listener speaks https and has no certificate")
                     .label("nothing to show to clients")
-                    .help("add `{ certificate \"shop.pem\" key \"shop.key\" }`"),
+                    .help("add `{ certificate \"shop.pem\" key \"shop.key\" }`, or `{ acme { agree terms } }` to have one issued"),
             );
         }
         if let Some(redirect) = &l.redirect_https {
@@ -47,9 +47,10 @@ impl Compiler<'_> {
     /// Settings that say nothing without TLS.
     fn only_with_tls(&mut self, l: &Listener) {
         let certificates = l.certificates.iter().map(|c| ("certificate", c.span));
+        let acme = l.acme.iter().map(|acme| ("acme", acme.span));
         let clients = l.client_certificates.iter().map(|c| ("client-certificates", c.span));
         let min = l.tls_min.iter().map(|min| ("tls", min.span));
-        let mut settings: Vec<(&str, Span)> = certificates.chain(clients).chain(min).collect();
+        let mut settings: Vec<(&str, Span)> = certificates.chain(acme).chain(clients).chain(min).collect();
         settings.sort_by_key(|(_, span)| span.start);
         if let Some(((word, first), more)) = settings.split_first() {
             let message = format!("`{word}` on a listener that speaks http");

@@ -175,6 +175,11 @@ codes! {
     E0656 Error "a version of HTTP that a server's scheme cannot carry"
     E0657 Error "a `tls` block without https servers"
     E0658 Error "not the name of a certificate"
+    // E06: certificates by ACME (check/acme)
+    E0666 Error "the terms of a CA are not agreed to"
+    E0667 Error "a name that ACME cannot have a certificate for"
+    E0668 Error "a challenge that nothing can answer"
+    E0669 Error "a setting that a CA would not accept"
     // E07: upstreams, timeouts, retries (check/)
     E0701 Error "an echo with servers"
     E0702 Error "an upstream without a usable server"
@@ -198,6 +203,7 @@ codes! {
     W0621 Warning "a host without a certificate"
     W0622 Warning "a certificate that is never used"
     W0624 Warning "a header that nobody is believed with"
+    W0666 Warning "a challenge that may not arrive"
     W0640 Warning "a choice among one server"
     W0705 Warning "retries that do not fit"
     W0902 Warning "an invariant about no route"

@@ -98,6 +98,13 @@ fn listener(plan: &Plan, listener: &Listener) -> Json {
                 "ca": path(&clients.ca),
             })),
         })),
+        "acme": listener.acme.as_ref().map(|acme| json!({
+            "directory": acme.issuer.directory.as_str(),
+            "domains": acme.domains.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+            "emails": acme.issuer.emails.iter().map(|email| email.as_str()).collect::<Vec<_>>(),
+            "challenge": acme.issuer.challenge.name(),
+            "store": acme.issuer.store.as_deref().map(path),
+        })),
         "proxy_protocol": listener.proxy_protocol,
         "routes": if listener.redirect_https.is_some() { Vec::new() } else { routes.unwrap_or_default() },
         "file": plan.file(&listener.origin),

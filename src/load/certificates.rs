@@ -226,7 +226,8 @@ fn uncovered(
     let routes = routes.iter().filter_map(|route| plan.routes.get(route.id as usize));
     let mut missing: Vec<&str> = Vec::new();
     for host in routes.flat_map(|route| &route.hosts) {
-        if !missing.contains(&host.as_str()) && !read.iter().any(|(_, chain)| chain.covers(host)) {
+        let issued = listener.acme.iter().flat_map(|acme| &acme.domains).any(|domain| domain == host);
+        if !missing.contains(&host.as_str()) && !issued && !read.iter().any(|(_, chain)| chain.covers(host)) {
             missing.push(host);
         }
     }

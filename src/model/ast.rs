@@ -135,6 +135,8 @@ pub struct Listener {
     pub tls_min: Option<Spanned<TlsVersion>>,
     /// `proxy-protocol`.
     pub proxy_protocol: Option<Span>,
+    /// `acme {…}`.
+    pub acme: Option<Acme>,
     /// Its documentation.
     pub docs: Docs,
     /// The declaration's first line.
@@ -192,6 +194,71 @@ pub enum HttpVersion {
     H2,
     /// HTTP/2 without TLS, by prior knowledge.
     H2c,
+}
+
+/// `acme {…}`: certificates by ACME.
+#[derive(Debug, Default)]
+pub struct Acme {
+    /// `agree terms`: where `terms` stands.
+    pub agreed: Option<Span>,
+    /// `domains "a", …`.
+    pub domains: Vec<Expr>,
+    /// `email "a", …`.
+    pub emails: Vec<Expr>,
+    /// `directory …`; Let's Encrypt's without.
+    pub directory: Option<AcmeDirectory>,
+    /// `store "DIR"`.
+    pub store: Option<Expr>,
+    /// `ca "PATH"`.
+    pub ca: Option<Expr>,
+    /// `challenge …`.
+    pub challenge: Option<Spanned<AcmeChallenge>>,
+    /// `challenge … forwarded`: the CA's port leads to the listener's.
+    pub forwarded: bool,
+    /// `external-account ID key KEY`.
+    pub external_account: Option<(Expr, Expr)>,
+    /// The word.
+    pub span: Span,
+    /// Something in it could not be read and is reported: what seems to be missing may be there.
+    pub damaged: bool,
+}
+
+/// Whose certificates.
+#[derive(Debug)]
+pub enum AcmeDirectory {
+    /// Let's Encrypt.
+    Production,
+    /// Let's Encrypt's for trials.
+    Staging,
+    /// The directory at this URL.
+    Url(Expr),
+}
+
+/// How control over a name is shown to a CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcmeChallenge {
+    /// RFC 8737: a certificate in a TLS handshake at port 443.
+    TlsAlpn01,
+    /// RFC 8555, 8.3: a text at port 80.
+    Http01,
+}
+
+impl AcmeChallenge {
+    /// As the protocol and the program call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            AcmeChallenge::TlsAlpn01 => "tls-alpn-01",
+            AcmeChallenge::Http01 => "http-01",
+        }
+    }
+
+    /// Where CAs connect to.
+    pub fn port(self) -> u16 {
+        match self {
+            AcmeChallenge::TlsAlpn01 => 443,
+            AcmeChallenge::Http01 => 80,
+        }
+    }
 }
 
 /// `trust proxies CIDR, … using FIELD`.

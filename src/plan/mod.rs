@@ -2,6 +2,7 @@
 //!
 //! Everything refers to everything else by index: [`RouteId`], [`UpstreamId`], [`AuthId`], [`LimitId`], [`TableId`].
 
+mod acme;
 pub mod router;
 
 use crate::model::ast::{
@@ -10,6 +11,7 @@ use crate::model::ast::{
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Rate;
+pub use acme::{Acme, Issuer};
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 use router::Router;
@@ -114,6 +116,8 @@ pub struct Listener {
     pub tls: Option<Tls>,
     /// The PROXY protocol's header comes before everything else.
     pub proxy_protocol: bool,
+    /// `acme {…}`.
+    pub acme: Option<Acme>,
     /// Where it is declared.
     pub origin: Origin,
 }

@@ -188,7 +188,7 @@ mod tests {
         let program = format!("listen http {address}\nroute GET /n -> respond 200 text \"well\"\n");
         let files = crate::load::MemoryFiles::default();
         let checked = crate::load::check(&files, "a.gw".as_ref(), program.into_bytes(), &Default::default());
-        let (generation, _) = Generation::new(Arc::new(checked.plan.unwrap()), None, 1).unwrap();
+        let (generation, _) = Generation::new(Arc::new(checked.plan.unwrap()), None, &Arc::default(), 1).unwrap();
         let generation = Arc::new(generation);
         let bound = Sockets::default().missing(&generation.plan, &mut Inherited::default(), 1).unwrap();
         let setup = Setup {

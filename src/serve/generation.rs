@@ -1,6 +1,6 @@
 //! What serves between two reloads. A reload makes a new one beside it and hands it to the workers.
 
-use super::tls::Endpoint;
+use super::tls::{Endpoint, Issued};
 use crate::load::materials::{Materials, Problem};
 use crate::model::ast::UpstreamProtocol;
 use crate::plan::{self, Plan, UpstreamId};
@@ -26,6 +26,8 @@ pub struct Generation {
     pub trust: Option<forwarded::Trust>,
     /// By listener; none without TLS.
     endpoints: Vec<Option<Arc<Endpoint>>>,
+    /// Certificates that are obtained while serving.
+    issued: Arc<Issued>,
     /// By [`UpstreamId`]; none for `echo`.
     upstreams: Vec<Option<Arc<Shared>>>,
     /// By [`UpstreamId`]; none without `max requests`.
@@ -37,28 +39,35 @@ impl Generation {
     pub fn new(
         plan: Arc<Plan>,
         old: Option<&Generation>,
+        issued: &Arc<Issued>,
         workers: usize,
     ) -> Result<(Generation, Vec<Problem>), String> {
         let (materials, mut problems) = Materials::read(&plan, old.map(|old| (&*old.plan, &old.materials)));
-        let endpoints =
-            Endpoint::all(&plan.listeners, &old.map(Generation::by_listener).unwrap_or_default(), &mut problems);
+        let endpoints = Endpoint::all(
+            &plan.listeners,
+            &old.map(Generation::by_listener).unwrap_or_default(),
+            issued,
+            &mut problems,
+        );
         let workers = u32::try_from(workers).unwrap_or(u32::MAX);
         let upstreams =
             plan.upstreams.iter().map(|upstream| share(upstream, old, workers)).collect::<Result<_, _>>()?;
         let gates = plan.upstreams.iter().map(|upstream| gate(upstream, old)).collect();
         let trust = plan.trust.as_ref().map(forwarded::Trust::from);
-        Ok((Generation { plan, materials, trust, endpoints, upstreams, gates }, problems))
+        let issued = issued.clone();
+        Ok((Generation { plan, materials, trust, endpoints, issued, upstreams, gates }, problems))
     }
 
     /// The same with tables, keys and certificates read anew.
     pub fn with_fresh_materials(&self) -> (Generation, Vec<Problem>) {
         let (materials, mut problems) = Materials::read(&self.plan, Some((&self.plan, &self.materials)));
-        let endpoints = Endpoint::all(&self.plan.listeners, &self.by_listener(), &mut problems);
+        let endpoints = Endpoint::all(&self.plan.listeners, &self.by_listener(), &self.issued, &mut problems);
         let fresh = Generation {
             plan: self.plan.clone(),
             materials,
             trust: self.trust.clone(),
             endpoints,
+            issued: self.issued.clone(),
             upstreams: self.upstreams.clone(),
             gates: self.gates.clone(),
         };

@@ -6,6 +6,7 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
 
+mod acme;
 mod balance;
 mod body;
 mod changes;
@@ -43,6 +44,7 @@ use crate::observe::access;
 use crate::plan::Plan;
 use crate::state::memory::MemoryCounters;
 use crate::upstream::keeper::Keeper;
+use acme::Acme;
 use balance::Loads;
 use crew::Crew;
 use generation::Generation;
@@ -54,6 +56,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tls::Issued;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use upgrade::{Origin, Upgrade};
 use worker::Setup;
@@ -104,6 +107,7 @@ struct Gateway {
     keeper: Keeper,
     /// None where the system cannot watch.
     watcher: Option<Watcher>,
+    acme: Acme,
 }
 
 /// From the beginning: what comes while the gateway starts is not lost, and does not end it.
@@ -139,19 +143,21 @@ impl Gateway {
         let mut watcher = Watcher::new().map_err(|error| tracing::warn!("{error}; send SIGHUP to reload")).ok();
         let (program, plan) = read(&options, &mut watcher, None)?;
         let workers = options.workers;
-        let (generation, problems) = generation(plan, None, workers)?;
+        let acme = Acme::default();
+        let (generation, problems) = generation(plan, None, acme.issued(), workers)?;
         let bound = Sockets::default().missing(&generation.plan, &mut inherited, workers)?;
         let setup = Setup {
             counters: MemoryCounters::new(MemoryCounters::DEFAULT_CAPACITY),
             instance: instance().into(),
-            challenges: Arc::default(),
+            challenges: acme.challenges().clone(),
             access_log: access::is_on(),
             loads: Arc::new(Loads::new(workers, open_files::clients(limit, workers))),
         };
         let crew = Crew::start(workers, setup).map_err(|error| vec![format!("cannot start a thread: {error}")])?;
         let generation = Arc::new(generation);
         let (sockets, keeper) = (Sockets::default(), Keeper::new(options.resolver));
-        let mut gateway = Gateway { options, program, generation: generation.clone(), sockets, crew, keeper, watcher };
+        let mut gateway =
+            Gateway { options, program, generation: generation.clone(), sockets, crew, keeper, watcher, acme };
         gateway.hand_out(generation.clone(), bound).await?;
         log_problems(&problems);
         for (name, address) in listen::addresses(&generation.plan) {
@@ -177,11 +183,13 @@ impl Gateway {
     /// Serves `generation` from now on, also on new sockets. Everything that may fail is done first, and then nothing
     /// does: it is served by all workers or by none.
     async fn hand_out(&mut self, generation: Arc<Generation>, new: Vec<Bound>) -> Result<(), Failure> {
+        let certificates = self.acme.prepare(&generation.plan)?;
         self.crew.prepare(&generation, &new).await?;
         if let Err(error) = self.keeper.keep(generation.upstreams().cloned()) {
             self.crew.abandon();
             return Err(vec![format!("cannot start a thread: {error}")]);
         }
+        self.acme.keep(certificates);
         // A socket that goes is closed for good by the workers.
         self.sockets.settle(&generation.plan, new);
         self.generation = generation;
@@ -298,6 +306,7 @@ impl Gateway {
     async fn drain(&mut self, signals: &mut Signals) {
         let seconds = self.options.drain.as_secs();
         tracing::info!(seconds, "draining: no more connections, requests in flight end");
+        self.acme.stop();
         // The workers close the sockets for good.
         self.sockets = Sockets::default();
         tokio::select! {
@@ -343,8 +352,13 @@ fn read(options: &Options, watcher: &mut Option<Watcher>, old: Option<&Plan>) ->
 }
 
 /// What serves `plan`; what could not be read and is not needed.
-fn generation(plan: Plan, old: Option<&Generation>, workers: usize) -> Result<(Generation, Vec<Problem>), Failure> {
-    let (generation, problems) = Generation::new(Arc::new(plan), old, workers).map_err(|error| vec![error])?;
+fn generation(
+    plan: Plan,
+    old: Option<&Generation>,
+    issued: &Arc<Issued>,
+    workers: usize,
+) -> Result<(Generation, Vec<Problem>), Failure> {
+    let (generation, problems) = Generation::new(Arc::new(plan), old, issued, workers).map_err(|error| vec![error])?;
     let fatal: Failure =
         problems.iter().filter(|problem| problem.fatal).map(|problem| problem.message.clone()).collect();
     if fatal.is_empty() { Ok((generation, problems)) } else { Err(fatal) }

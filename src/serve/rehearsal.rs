@@ -3,14 +3,15 @@
 use super::inherit::Inherited;
 use super::program::Program;
 use super::sockets::{self, Vacancy};
-use super::{Failure, Options, generation, listen, open_files};
+use super::{Failure, Options, acme, generation, listen, open_files};
+use std::sync::Arc;
 
 /// Reads the program with its inputs, its keys, tables and certificates, and tries its addresses. Nothing is written,
 /// no name is resolved and nobody is connected to. What is good to know, in sentences.
 pub fn rehearse(options: &Options) -> Result<Vec<String>, Failure> {
     let limit = open_files::raise();
     let (_, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
-    let (generation, problems) = generation(plan, None, options.workers)?;
+    let (generation, problems) = generation(plan, None, &Arc::default(), options.workers)?;
     // A gateway that runs goes on without these; one that is to be started should have them.
     let mut failures: Failure = problems.into_iter().map(|problem| problem.message).collect();
     let mut inherited = Inherited::from_env();
@@ -29,6 +30,10 @@ pub fn rehearse(options: &Options) -> Result<Vec<String>, Failure> {
             }
             Err(error) => failures.push(error),
         }
+    }
+    match acme::rehearse(&generation.plan) {
+        Ok(kept) => said.extend(kept),
+        Err(why) => failures.extend(why),
     }
     failures.append(&mut inherited.problems);
     if !failures.is_empty() {

@@ -28,7 +28,7 @@ impl Gateway {
             return Ok(());
         }
         let old = self.generation.clone();
-        let (generation, problems) = generation(plan, Some(&old), options.workers)?;
+        let (generation, problems) = generation(plan, Some(&old), self.acme.issued(), options.workers)?;
         let generation = Arc::new(generation);
         let bound = self.sockets.missing(&generation.plan, &mut Inherited::default(), options.workers)?;
         self.hand_out(generation.clone(), bound).await?;

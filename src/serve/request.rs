@@ -13,7 +13,7 @@ use crate::observe::access::Record;
 use crate::policy::forwarded;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -88,6 +88,11 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
         end.record = Some(Box::new(record(client, parts, body_length, id)));
     }
     let now = Timestamp::now();
+    if let Some(proof) = client.worker.challenges.token(parts.uri.path())
+        && refused.is_none()
+    {
+        return prove(&proof, end, now);
+    }
     let generation = &*local.generation;
     let trusted = is_trusted(local, client);
     let local_name;
@@ -138,6 +143,17 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
         && decided.cx.failure.as_ref().is_some_and(|failed| failed.kind == FailureKind::BadRequest);
     let (parts, body) = respond(decided, &world, client, &mut end, accept).await;
     Ready { parts, body, end, now, doubtful }
+}
+
+/// Answers a CA that wants to see whose host this is (RFC 8555, 8.3), before anything is routed.
+#[cold]
+fn prove(proof: &str, mut end: End, now: Timestamp) -> Ready {
+    if let Some(record) = &mut end.record {
+        record.status = 200;
+    }
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    Ready { parts, body: Source::Whole(Bytes::copy_from_slice(proof.as_bytes())), end, now, doubtful: false }
 }
 
 /// An answer on its way to its connection.

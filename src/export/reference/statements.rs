@@ -8,6 +8,8 @@ use std::fmt::Write;
 const BLOCKS: &[(Context, &str)] = &[
     (Context::API, "Settings of an `api`"),
     (Context::LISTEN, "Settings of a `listen`"),
+    (Context::CLIENT_CERTIFICATES, "Settings of `client-certificates`"),
+    (Context::ACME, "Settings of `acme`"),
     (Context::UPSTREAM, "Settings of an `upstream`"),
     (Context::UPSTREAM_TLS, "Settings of the `tls` of an `upstream`"),
     (Context::HEALTH, "Settings of the `health` of an `upstream`"),

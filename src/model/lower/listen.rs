@@ -1,7 +1,7 @@
 //! `listen` and `trust proxies`.
 
 use super::reader::{Reader, error, settings, twice};
-use super::timeouts;
+use super::{acme, timeouts};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::model::ast::{
     CertificateFiles, ClientCertificates, Expr, ForwardField, HttpVersion, Listener, Scheme, Spanned, TlsVersion, Trust,
@@ -35,6 +35,7 @@ pub(super) fn listen(r: &mut Reader) -> Option<Listener> {
         protocols: Vec::new(),
         timeout_header: None,
         timeout_idle: None,
+        acme: None,
         certificates: Vec::new(),
         client_certificates: None,
         tls_min: None,
@@ -103,6 +104,7 @@ fn setting(r: &mut Reader, listener: &mut Listener) {
             r.expect_word("connections");
             listener.max_connections = Some(r.expr("a number"));
         }
+        "acme" => listener.acme = acme::acme(r),
         "header" => {
             r.expect_word("max");
             listener.header_max = Some(r.expr("a size, such as `32KiB`"));

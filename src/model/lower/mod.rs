@@ -3,6 +3,7 @@
 //! Every statement is looked up in the statement table and read by a [`reader::Reader`], which reports one mistake at
 //! most. What is damaged is lowered as far as it goes, so that its name is known and nothing else complains.
 
+mod acme;
 mod assign;
 mod auth;
 mod constant;

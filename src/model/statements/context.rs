@@ -37,6 +37,7 @@ contexts! {
     TARGET 17 "behind `->`"
     RESPOND 18 "behind `respond STATUS`"
     CLIENT_CERTIFICATES 19 "in a `client-certificates` block"
+    ACME 27 "in an `acme` block"
     HEALTH 26 "in a `health` block"
 }
 
@@ -95,6 +96,7 @@ impl Row {
             "health" => Context::HEALTH,
             "jwt" => Context::JWT,
             "api-key" => Context::API_KEY,
+            "acme" => Context::ACME,
             "cors" => Context::CORS,
             "request" => Context::REQUEST,
             "response" => Context::RESPONSE,

@@ -18,7 +18,9 @@ pub(super) static ROWS: &[Row] = &[
         .doc("a certificate chain and its key, chosen by server name")
         .example("certificate \"shop.pem\" key \"shop.key\"")
         .many(),
-    Row::new("acme", C::LISTEN, "{…}").doc("certificates from an ACME issuer").example("acme { }").later(),
+    Row::new("acme", C::LISTEN, "{…}")
+        .doc("certificates that a CA issues and renews by ACME (RFC 8555)")
+        .example("acme { agree terms; domains \"shop.example\" }"),
     Row::new("client-certificates", C::LISTEN, "required|optional { ca \"PATH\" }")
         .doc("asks clients for certificates")
         .example("client-certificates required { ca \"ca.pem\" }"),
@@ -34,6 +36,31 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("ca", C::CLIENT_CERTIFICATES, "\"PATH\"")
         .doc("the certificates of those who sign for clients")
         .example("ca \"clients-ca.pem\""),
+    // acme
+    Row::new("agree", C::ACME, "terms")
+        .doc("you have read the CA's terms of service and agree to them")
+        .example("agree terms"),
+    Row::new("domains", C::ACME, "\"NAME\", …")
+        .doc("the names to have certificates for; by default the exact hosts of the apis on the listener")
+        .example("domains \"shop.example\", \"www.shop.example\""),
+    Row::new("email", C::ACME, "\"ADDRESS\", …")
+        .doc("whom the CA may write to")
+        .example("email \"ops@shop.example\""),
+    Row::new("directory", C::ACME, "staging|production|URL")
+        .doc("whose certificates: Let's Encrypt's (`production`, the default, or `staging` for trials), or those of the CA at a URL")
+        .example("directory staging"),
+    Row::new("store", C::ACME, "\"DIR\"")
+        .doc("where account and certificates are kept; by default `acme` in `$STATE_DIRECTORY`, else `/var/lib/gw/acme`")
+        .example("store \"state/acme\""),
+    Row::new("challenge", C::ACME, "tls-alpn-01|http-01 [forwarded]")
+        .doc("how the CA sees that a name is yours: in a handshake at port 443 (the default), or by a request at port 80; `forwarded` where that port is another one here")
+        .example("challenge http-01"),
+    Row::new("ca", C::ACME, "\"PATH\"")
+        .doc("the root certificate of a private CA's own server, instead of the system's")
+        .example("ca \"internal-ca.pem\""),
+    Row::new("external-account", C::ACME, "\"ID\" key SECRET")
+        .doc("ties the account to one that you have with the CA already; the key is base64url, as CAs give it")
+        .example("external-account \"kid-1\" key acme-key"),
     // upstream
     Row::new("server", C::UPSTREAM, "URL [weight INT] [backup]")
         .doc("one server; each address that its name has is used")

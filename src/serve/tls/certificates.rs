@@ -41,20 +41,24 @@ impl Index {
     }
 }
 
-/// Certificates that were obtained while serving (ACME). They outlive generations: whoever obtains them holds this,
+/// Certificates that were obtained while serving (ACME), by name. One for the process: whoever obtains them holds this,
 /// and so does each [`super::Endpoint`] that may show them.
 #[derive(Debug, Default)]
-pub struct Issued(RwLock<Arc<Index>>);
+pub struct Issued(RwLock<AHashMap<SmolStr, Arc<CertifiedKey>>>);
 
-#[allow(dead_code, reason = "for `acme`")]
 impl Issued {
-    /// Shows these from now on, and no others.
-    pub fn replace(&self, certificates: &[Certificate]) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Index::new(certificates));
+    /// Shows this for a name (in lower case) from now on.
+    pub fn put(&self, name: &SmolStr, key: Arc<CertifiedKey>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), key);
     }
 
-    fn index(&self) -> Arc<Index> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Shows nothing for a name any more.
+    pub fn remove(&self, name: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }
 
@@ -65,27 +69,31 @@ impl Issued {
 #[derive(Debug)]
 pub struct Certificates {
     files: Index,
-    issued: Option<Arc<Issued>>,
+    /// For these names the listener shows what is issued.
+    names: Box<[SmolStr]>,
+    issued: Arc<Issued>,
 }
 
 impl Certificates {
-    /// Those of files, in order, and what may be issued.
-    pub fn new(files: &[Certificate], issued: Option<Arc<Issued>>) -> Certificates {
-        Certificates { files: Index::new(files), issued }
+    /// Those of files, in order, and what is issued for `names`.
+    pub fn new(files: &[Certificate], names: Box<[SmolStr]>, issued: Arc<Issued>) -> Certificates {
+        Certificates { files: Index::new(files), names, issued }
+    }
+
+    fn named(&self, name: &str, hello: &ClientHello) -> Option<Arc<CertifiedKey>> {
+        let own = self.files.find(name, hello);
+        let own = own.or_else(|| self.names.iter().find(|own| *own == name).and_then(|own| self.issued.find(own)));
+        own.or_else(|| {
+            let (_, parent) = name.split_once('.')?;
+            self.files.find(&format!("*.{parent}"), hello)
+        })
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let issued = self.issued.as_ref().map(|issued| issued.index());
-        let indexes = || [Some(&self.files), issued.as_deref()].into_iter().flatten();
-        let named = hello.server_name().and_then(|name| {
-            let find = |name: &str| indexes().find_map(|index| index.find(name, &hello));
-            find(name).or_else(|| {
-                let (_, parent) = name.split_once('.')?;
-                find(&format!("*.{parent}"))
-            })
-        });
-        named.or_else(|| indexes().find_map(|index| index.first.clone()))
+        let named = hello.server_name().and_then(|name| self.named(name, &hello));
+        let first = || self.files.first.clone().or_else(|| self.issued.find(self.names.first()?));
+        named.or_else(first)
     }
 }

@@ -1,6 +1,6 @@
 //! What a listener speaks TLS with.
 
-use super::certificates::{Certificate, Certificates};
+use super::certificates::{Certificate, Certificates, Issued};
 use crate::load::certificates::{Chain, authorities};
 use crate::load::materials::Problem;
 use crate::model::ast::TlsVersion;
@@ -10,6 +10,7 @@ use rustls::crypto::aws_lc_rs::{self, Ticketer, kx_group};
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
+use smol_str::SmolStr;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
@@ -29,6 +30,8 @@ pub struct Endpoint {
 struct MadeFrom {
     /// Certificates and keys as they were read.
     files: Vec<(Vec<u8>, Vec<u8>)>,
+    /// For which names certificates are issued.
+    names: Box<[SmolStr]>,
     min: TlsVersion,
     protocols: Protocols,
     clients: Option<Clients>,
@@ -64,6 +67,7 @@ impl Endpoint {
     pub fn all(
         listeners: &[plan::Listener],
         old: &[(&plan::Listener, &Option<Arc<Endpoint>>)],
+        issued: &Arc<Issued>,
         problems: &mut Vec<Problem>,
     ) -> Vec<Option<Arc<Endpoint>>> {
         let mut made: Vec<Option<Arc<Endpoint>>> = Vec::with_capacity(listeners.len());
@@ -76,7 +80,7 @@ impl Endpoint {
             let before = before.and_then(|(l, endpoint)| Some((l.tls.as_ref()?, endpoint.as_ref()?)));
             let known: Vec<Arc<Endpoint>> =
                 made.iter().chain(old.iter().map(|(_, endpoint)| *endpoint)).flatten().cloned().collect();
-            let endpoint = match Endpoint::new(tls, listener.protocols, before.map(|(_, endpoint)| endpoint), &known) {
+            let endpoint = match Endpoint::new(listener, tls, issued, before.map(|(_, endpoint)| endpoint), &known) {
                 Ok(endpoint) => Some(endpoint),
                 Err(why) => {
                     // Of other files the old ones say nothing.
@@ -94,8 +98,9 @@ impl Endpoint {
     }
 
     fn new(
+        listener: &plan::Listener,
         tls: &plan::Tls,
-        protocols: Protocols,
+        issued: &Arc<Issued>,
         before: Option<&Arc<Endpoint>>,
         known: &[Arc<Endpoint>],
     ) -> Result<Arc<Endpoint>, String> {
@@ -108,7 +113,13 @@ impl Endpoint {
             None => None,
             Some(clients) => Some(Clients { required: clients.required, ca: read("the authority", &clients.ca)? }),
         };
-        let made_from = MadeFrom { files, min: tls.min, protocols, clients };
+        let made_from = MadeFrom {
+            files,
+            names: listener.acme.as_ref().map(|acme| acme.domains.clone()).unwrap_or_default(),
+            min: tls.min,
+            protocols: listener.protocols,
+            clients,
+        };
         if let Some(same) = before.filter(|before| before.made_from == made_from) {
             return Ok(same.clone());
         }
@@ -128,7 +139,8 @@ impl Endpoint {
         };
         let same_clients = known.iter().find(|known| known.made_from.clients == made_from.clients);
         let sessions = same_clients.map_or_else(Sessions::new, |known| Ok(known.sessions.clone()))?;
-        let config = config(&made_from, authorities, Certificates::new(&pairs, None), &sessions)?;
+        let certificates = Certificates::new(&pairs, made_from.names.clone(), issued.clone());
+        let config = config(&made_from, authorities, certificates, &sessions)?;
         Ok(Arc::new(Endpoint { config: Arc::new(config), made_from, sessions }))
     }
 }

@@ -10,9 +10,8 @@ mod endpoint;
 mod handshake;
 mod subject;
 
-#[allow(unused_imports, reason = "for `acme`")]
-pub use certificates::{Certificate, Issued};
-pub use challenges::Challenges;
+pub use certificates::Issued;
+pub use challenges::{Answering, Challenges};
 pub use endpoint::Endpoint;
 pub use handshake::{Failed, accept};
 pub use subject::subject;

@@ -42,6 +42,7 @@ fn around(context: Context, example: &str) -> String {
         Context::CLIENT_CERTIFICATES => {
             ("listen https :443 { certificate \"a\" key \"b\"; client-certificates optional {\n", "\n} }")
         }
+        Context::ACME => ("listen https :443 { acme {\n", "\n} }"),
         Context::UPSTREAM => ("upstream u {\n", "\n}"),
         Context::UPSTREAM_TLS => ("upstream u { tls {\n", "\n} }"),
         Context::HEALTH => ("upstream u { health {\n", "\n} }"),
