@@ -11,8 +11,14 @@ mod backend;
 mod certificates;
 #[path = "serve/faults.rs"]
 mod faults;
+#[path = "serve/grpc.rs"]
+mod grpc;
 #[path = "serve/http2.rs"]
 mod http2;
+#[path = "serve/http2_attacks.rs"]
+mod http2_attacks;
+#[path = "serve/http2_websocket.rs"]
+mod http2_websocket;
 #[path = "serve/life.rs"]
 mod life;
 #[path = "serve/paths.rs"]

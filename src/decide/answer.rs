@@ -10,6 +10,7 @@ use crate::model::eval::eval;
 use crate::model::ir::Ir;
 use crate::model::value::Value;
 use crate::plan::{Edit, Outbound, Respond, RespondBody};
+use crate::policy::grpc;
 use crate::policy::problem::{self, FailureKind};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SET_COOKIE};
@@ -102,7 +103,8 @@ impl Decided<'_> {
             parts.headers.append(name, value);
         }
         if let Some(f) = &self.cx.failure {
-            let value = problem::proxy_status(f.kind, parts.status);
+            let told = if self.cx.is_grpc() { status(f.status) } else { parts.status };
+            let value = problem::proxy_status(f.kind, told);
             parts.headers.insert(HeaderName::from_static("proxy-status"), value);
         }
         self.edit(&mut parts, world, trace);
@@ -122,6 +124,19 @@ impl Decided<'_> {
                 continue;
             }
             match Answer::fixed(&step.what.respond, &reader) {
+                Ok(answer) if cx.is_grpc() => {
+                    // Its reader knows no other bodies; what it is told stays.
+                    let told = match &step.what.respond.body {
+                        RespondBody::Problem(ir) | RespondBody::Text(ir) => eval(ir, &reader).ok(),
+                        _ => None,
+                    };
+                    let told = told.as_ref().and_then(Value::text);
+                    let refusal = grpc_refusal(&failed, answer.status, told.as_deref());
+                    trace.step("response", &step.origin, || {
+                        format!("answers this {} with {}, as {}", failed.kind.name(), answer.status, shown(&refusal))
+                    });
+                    return refusal;
+                }
                 Ok(answer) => {
                     trace.step("response", &step.origin, || {
                         format!("answers this {} with {}", failed.kind.name(), answer.status)
@@ -130,6 +145,9 @@ impl Decided<'_> {
                 }
                 Err(_) => continue,
             }
+        }
+        if cx.is_grpc() {
+            return grpc_refusal(&failed, failed.status, None);
         }
         default_refusal(&failed, cx.head.id)
     }
@@ -289,6 +307,21 @@ fn default_refusal(failed: &Failed, id: &str) -> Answer {
     answer.body = problem::body(failed.kind, status(failed.status), failed.title.as_deref(), id).into();
     answer.fields.push((CONTENT_TYPE, problem::CONTENT_TYPE));
     answer
+}
+
+/// A failure for a gRPC client: a status of gRPC's in the head of an answer without a body ("Trailers-Only").
+fn grpc_refusal(failed: &Failed, http: u16, told: Option<&str>) -> Answer {
+    let title = told.or(failed.title.as_deref()).unwrap_or(problem::default_title(failed.kind, status(http)));
+    let mut answer = Answer::empty(200);
+    answer.fields.push((CONTENT_TYPE, grpc::MEDIA_TYPE));
+    answer.fields.extend(grpc::fields(grpc::status(failed.kind, http), title));
+    answer
+}
+
+/// `grpc-status N`.
+fn shown(answer: &Answer) -> String {
+    let found = answer.fields.iter().find(|(name, _)| *name == grpc::STATUS);
+    format!("grpc-status {}", found.and_then(|(_, value)| value.to_str().ok()).unwrap_or_default())
 }
 
 fn status(code: u16) -> StatusCode {

@@ -10,6 +10,7 @@ use crate::plan::router::Captures;
 use crate::plan::{AuthId, Plan, Route, RouteId, TableId, UpstreamId};
 use crate::policy::auth::Caller;
 use crate::policy::cookies;
+use crate::policy::grpc;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
@@ -244,6 +245,11 @@ impl<'r> Context<'r> {
             upstream_time: None,
             failure: None,
         }
+    }
+
+    /// The request is a gRPC call.
+    pub fn is_grpc(&self) -> bool {
+        grpc::is_call(self.head.method, self.head.headers)
     }
 
     /// The body as JSON; none where it is not there or is something else.

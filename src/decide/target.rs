@@ -12,6 +12,7 @@ use crate::model::ir::Ir;
 use crate::plan::{
     self, Balance, PathPart, PathTemplate, RetryParts, Route, Target, TimeoutParts, UpstreamId, defaults,
 };
+use crate::policy::grpc;
 use crate::policy::limit::Check;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
@@ -146,6 +147,15 @@ fn forward<'r, W: World, T: Trace>(
         forward.timeouts = forward.timeouts.or(step.what);
     }
     forward.timeouts = forward.timeouts.or(upstream.timeouts);
+    if cx.is_grpc()
+        && let Some(deadline) = grpc::timeout(cx.head.headers)
+        && forward.timeouts.total.is_none_or(|total| deadline < total)
+    {
+        trace.step("target", &f.origin, || {
+            format!("the call's own deadline (`grpc-timeout`) ends it after {} ms", deadline.as_millis())
+        });
+        forward.timeouts.total = Some(deadline);
+    }
     if inbound.retries.is_empty() {
         forward.retry = upstream.retry.clone();
     } else {

@@ -8,5 +8,6 @@ pub mod auth;
 pub mod cookies;
 pub mod cors;
 pub mod forwarded;
+pub mod grpc;
 pub mod limit;
 pub mod problem;

@@ -149,17 +149,21 @@ struct Document<'a> {
 /// The problem document: `type` is `urn:gw:problem:` and the kind, `instance` the request's id.
 /// `title` is the statement's own, if it has one.
 pub fn body(kind: FailureKind, status: StatusCode, title: Option<&str>, request_id: &str) -> String {
-    let shown = kind.shown(status);
-    let r#type = match shown {
+    let r#type = match kind.shown(status) {
         Some(shown) => &format!("urn:gw:problem:{shown}"),
         None => "about:blank",
     };
-    let default = match shown {
+    let title = title.unwrap_or(default_title(kind, status));
+    let document = Document { r#type, title, status: status.as_u16(), instance: request_id };
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+/// What the client reads of a failure that no statement has given a title.
+pub fn default_title(kind: FailureKind, status: StatusCode) -> &'static str {
+    match kind.shown(status) {
         Some(shown) => shown.title(),
         None => status.canonical_reason().unwrap_or("Error"),
-    };
-    let document = Document { r#type, title: title.unwrap_or(default), status: status.as_u16(), instance: request_id };
-    serde_json::to_string(&document).unwrap_or_default()
+    }
 }
 
 /// The value of `Proxy-Status`: `gw; error=…`.

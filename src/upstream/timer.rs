@@ -81,12 +81,6 @@ impl Timer {
         Duration::from_millis(self.0.now.get().saturating_mul(self.0.tick.into()))
     }
 
-    /// Whole ticks since the timer began, as of the last tick; they stand still while nothing is armed.
-    #[must_use]
-    pub fn ticks(&self) -> u64 {
-        self.0.now.get()
-    }
-
     /// The whole seconds of [`Timer::coarse`].
     #[must_use]
     pub fn second(&self) -> u32 {

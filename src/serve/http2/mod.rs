@@ -86,7 +86,7 @@ impl Drop for Open {
 
 /// Serves a connection, of which `early` was read already, until it ends.
 pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
-    let wire = Rc::new(RefCell::new(Wire::new(transport, early)));
+    let wire = Rc::new(RefCell::new(Wire::new(transport, early, client.worker.patience.clone())));
     let session =
         Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
     let mut builder = client.worker.http2.clone();
@@ -209,7 +209,6 @@ impl Turns<'_> {
             }
         }
         wire.open = open;
-        wire.tick = client.worker.patience.ticks();
         if open == 0 {
             session.task.replace(None);
         } else if !session.task.borrow().as_ref().is_some_and(|task| task.will_wake(cx.waker())) {

@@ -23,6 +23,7 @@ const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
 
 /// Follows the frames of one connection.
 #[derive(Debug)]
@@ -48,6 +49,15 @@ pub struct Scan {
     resets: u32,
     /// When `left` was last filled.
     tick: u64,
+}
+
+/// When something is counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Tenths of a second since some time.
+    pub tick: u64,
+    /// Streams that were open before these bytes came.
+    pub open: u32,
 }
 
 /// The connection has sent more frames without use than anybody needs.
@@ -94,7 +104,7 @@ impl Scan {
     }
 
     /// Time gives back, too: one for each tick. `open` streams are older than this one.
-    pub fn at(&mut self, tick: u64, open: u32) {
+    fn at(&mut self, Moment { tick, open }: Moment) {
         if tick != self.tick {
             let passed = u32::try_from(tick.saturating_sub(self.tick)).unwrap_or(u32::MAX);
             self.left = self.left.saturating_add(passed).min(BUDGET);
@@ -103,8 +113,8 @@ impl Scan {
         }
     }
 
-    /// Looks at the next bytes.
-    pub fn pass(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+    /// Looks at the next bytes. `now` is asked when something is counted.
+    pub fn pass(&mut self, mut bytes: &[u8], now: impl Fn() -> Moment) -> Result<(), Flood> {
         let preface = self.preface.min(bytes.len());
         self.preface = self.preface.saturating_sub(preface);
         bytes = bytes.get(preface..).unwrap_or_default();
@@ -127,14 +137,14 @@ impl Scan {
             bytes = rest;
             if self.have == HEADER {
                 self.have = 0;
-                self.frame()?;
+                self.frame(&now)?;
             }
         }
         Ok(())
     }
 
     /// A frame's header is there.
-    fn frame(&mut self) -> Result<(), Flood> {
+    fn frame(&mut self, now: impl Fn() -> Moment) -> Result<(), Flood> {
         let [a, b, c, kind, flags, ..] = self.header;
         self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.data = kind == DATA;
@@ -142,7 +152,9 @@ impl Scan {
             self.frames = self.frames.wrapping_add(1);
         }
         match kind {
-            DATA if self.payload > 0 || flags & END_STREAM != 0 => return Ok(()),
+            DATA if flags & END_STREAM != 0 => return Ok(()),
+            // There may be nothing but padding.
+            DATA if self.payload > if flags & PADDED != 0 { 256 } else { 0 } => return Ok(()),
             HEADERS => {
                 self.block = flags & END_HEADERS == 0;
                 return Ok(());
@@ -153,16 +165,18 @@ impl Scan {
                 return Ok(());
             }
             SETTINGS if flags & ACK != 0 => {}
+            // `h2` ends the connection.
             PUSH_PROMISE => return Ok(()),
             PING | WINDOW_UPDATE if self.earned > 0 => {
                 self.earned = self.earned.saturating_sub(1);
                 return Ok(());
             }
-            RST_STREAM if self.resets > 0 => {
-                self.resets = self.resets.saturating_sub(1);
-                return Ok(());
-            }
             _ => {}
+        }
+        self.at(now());
+        if kind == RST_STREAM && self.resets > 0 {
+            self.resets = self.resets.saturating_sub(1);
+            return Ok(());
         }
         match self.left.checked_sub(1) {
             Some(left) => {
@@ -183,15 +197,23 @@ mod tests {
         [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
     }
 
+    fn at(scan: &mut Scan, bytes: &[u8], tick: u64, open: u32) -> Result<(), Flood> {
+        scan.pass(bytes, || Moment { tick, open })
+    }
+
+    fn pass(scan: &mut Scan, bytes: &[u8]) -> Result<(), Flood> {
+        at(scan, bytes, 0, 0)
+    }
+
     /// How many of them pass in a row.
     fn passes(scan: &mut Scan, frames: &[u8]) -> usize {
-        (0..1000).take_while(|_| scan.pass(frames).is_ok()).count()
+        (0..1000).take_while(|_| pass(scan, frames).is_ok()).count()
     }
 
     fn begun() -> Scan {
         let mut scan = Scan::new();
-        scan.pass(PREFACE).unwrap();
-        scan.pass(&frame(SETTINGS, 0, &[])).unwrap();
+        pass(&mut scan, PREFACE).unwrap();
+        pass(&mut scan, &frame(SETTINGS, 0, &[])).unwrap();
         scan
     }
 
@@ -222,18 +244,16 @@ mod tests {
         let mut scan = begun();
         for _ in 0..1000 {
             scan.earn(2);
-            scan.pass(&frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1])).unwrap();
-            scan.pass(&frame(PING, 0, &[0; 8])).unwrap();
-            scan.pass(&frame(RST_STREAM, 0, &[0; 4])).unwrap();
+            pass(&mut scan, &frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1])).unwrap();
+            pass(&mut scan, &frame(PING, 0, &[0; 8])).unwrap();
+            pass(&mut scan, &frame(RST_STREAM, 0, &[0; 4])).unwrap();
             scan.answered();
         }
         // A page with many streams is closed.
-        scan.at(1, 200);
-        (0..200).for_each(|_| scan.pass(&frame(RST_STREAM, 0, &[0; 4])).unwrap());
+        (0..200).for_each(|_| at(&mut scan, &frame(RST_STREAM, 0, &[0; 4]), 1, 200).unwrap());
         // Ten a second are no flood.
         for tick in 2..1000 {
-            scan.at(tick, 0);
-            scan.pass(&frame(PING, 0, &[0; 8])).unwrap();
+            at(&mut scan, &frame(PING, 0, &[0; 8]), tick, 0).unwrap();
         }
     }
 
@@ -249,14 +269,14 @@ mod tests {
         .concat();
         for step in [1, 2, 7, 9, 10, 100] {
             let mut scan = Scan::new();
-            text.chunks(step).for_each(|piece| scan.pass(piece).unwrap());
+            text.chunks(step).for_each(|piece| pass(&mut scan, piece).unwrap());
             assert_eq!((scan.frames(), scan.is_in_head(), scan.left), (4, false, BUDGET - 1), "in steps of {step}");
         }
         let mut scan = Scan::new();
         assert!(scan.is_in_head());
-        scan.pass(&text[..30]).unwrap();
+        pass(&mut scan, &text[..30]).unwrap();
         assert!(scan.is_in_head());
-        scan.pass(&text[30..text.len() - 1]).unwrap();
+        pass(&mut scan, &text[30..text.len() - 1]).unwrap();
         assert!(!scan.is_in_head());
     }
 }

@@ -4,6 +4,8 @@ use super::super::body::{RequestBody, ResponseBody};
 use super::super::client::Interim;
 use super::super::request::{self, Asked, Source};
 use super::{Open, Session, head, tunnel};
+use crate::policy::grpc;
+use crate::upstream::ExchangeError;
 use crate::upstream::timer::Deadline;
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -32,6 +34,7 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
         Err(refused) => (None, Some(refused)),
     };
     let is_head = parts.method == Method::HEAD;
+    let is_call = grpc::is_call(&parts.method, &parts.headers);
     let is_tunnel = accept.is_some();
     let body_length = if recv.is_end_stream() || is_tunnel { Some(0) } else { length(&parts.headers) };
     let mut wanted = None;
@@ -100,7 +103,7 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
     let Ok(send) = respond.send_response(Response::from_parts(parts, ()), is_end) else { return };
     session.wire.borrow_mut().scan.answered();
     if !is_end {
-        pump(session, send, body).await;
+        pump(session, send, body, is_call).await;
     }
 }
 
@@ -110,7 +113,7 @@ fn length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Sends a body as fast as the client takes it.
-async fn pump(session: &Session, mut send: SendStream<Bytes>, mut body: ResponseBody) {
+async fn pump(session: &Session, mut send: SendStream<Bytes>, mut body: ResponseBody, is_call: bool) {
     let mut patience = None;
     loop {
         let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
@@ -121,6 +124,15 @@ async fn pump(session: &Session, mut send: SendStream<Bytes>, mut body: Response
             None => return,
             Some(None) => {
                 let _ = send.send_data(Bytes::new(), true);
+                return;
+            }
+            Some(Some(Err(error))) if is_call => {
+                // A call can be told what happened, whatever it got so far.
+                let (status, why) = match error.downcast_ref::<ExchangeError>() {
+                    Some(error) if !error.kind.is_timeout() => (grpc::UNAVAILABLE, "Upstream failed"),
+                    _ => (grpc::DEADLINE_EXCEEDED, "Upstream took too long"),
+                };
+                let _ = send.send_trailers(HeaderMap::from_iter(grpc::fields(status, why)));
                 return;
             }
             Some(Some(Err(_))) => return send.send_reset(Reason::INTERNAL_ERROR),

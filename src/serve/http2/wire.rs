@@ -5,7 +5,8 @@
 //! `h2` has nothing more to do ([`Wire::poll_flush`]). So the answers of many streams cost one system call.
 
 use super::super::transport::Transport;
-use super::scan::Scan;
+use super::scan::{Moment, Scan};
+use crate::upstream::timer::Timer;
 use bytes::{Buf, Bytes};
 use std::cell::RefCell;
 use std::io;
@@ -26,8 +27,7 @@ pub struct Wire {
     early: Bytes,
     /// The frames that come in.
     pub scan: Scan,
-    /// Coarse time.
-    pub tick: u64,
+    timer: Timer,
     /// Streams under way.
     pub open: u32,
     /// Too many frames came: nothing is read any more.
@@ -49,12 +49,12 @@ thread_local! {
 
 impl Wire {
     /// A transport of which `early` was read already.
-    pub fn new(transport: Transport, early: Bytes) -> Wire {
+    pub fn new(transport: Transport, early: Bytes, timer: Timer) -> Wire {
         Wire {
             transport,
             early,
             scan: Scan::new(),
-            tick: 0,
+            timer,
             open: 0,
             flooded: false,
             told: false,
@@ -117,8 +117,9 @@ impl Wire {
             buf.put_slice(self.early.get(..n).unwrap_or_default());
             self.early.advance(n);
         }
-        self.scan.at(self.tick, self.open);
-        if self.scan.pass(buf.filled().get(from..).unwrap_or_default()).is_err() {
+        let (timer, open) = (&self.timer, self.open);
+        let now = || Moment { tick: u64::try_from(timer.exact().as_millis() / 100).unwrap_or(u64::MAX), open };
+        if self.scan.pass(buf.filled().get(from..).unwrap_or_default(), now).is_err() {
             buf.set_filled(from);
             self.flooded = true;
             return Poll::Pending;
