@@ -187,3 +187,69 @@ fn deadlines_and_failures_under_way() {
         assert_eq!(trailers.unwrap()["grpc-status"], "14");
     });
 }
+
+/// The same server on HTTP/2: trailers of the request come back as fields of the answer's.
+fn echo_h2() -> std::net::SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((tcp, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(tcp).await.unwrap();
+                    while let Some(Ok((request, mut respond))) = connection.accept().await {
+                        tokio::spawn(async move {
+                            assert_eq!(request.headers()["te"], "trailers");
+                            let mut body = request.into_body();
+                            let head = http::Response::builder().header("content-type", "application/grpc");
+                            let mut send = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                            while let Some(Ok(data)) = body.data().await {
+                                let _ = body.flow_control().release_capacity(data.len());
+                                send.send_data(data, false).unwrap();
+                            }
+                            let mut trailers = body.trailers().await.unwrap().unwrap_or_default();
+                            trailers.insert("grpc-status", 0.into());
+                            send.send_trailers(trailers).unwrap();
+                        });
+                    }
+                });
+            }
+        });
+    });
+    address
+}
+
+#[test]
+fn calls_to_a_server_of_http2() {
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN {{ protocols h2c }}\nupstream calls {{ server http://{}; protocol h2c }}\nroute POST /{{rest...}} -> calls\n",
+        echo_h2()
+    ));
+    run(async {
+        let mut client = channel(&gateway).await;
+        let (send, receive) = tokio::sync::mpsc::channel(1);
+        send.send(Bytes::from("0")).await.unwrap();
+        let asked = tonic::Request::new(ReceiverStream::new(receive));
+        let mut answers = client.streaming(asked, path("/s/Both"), Raw).await.unwrap().into_inner();
+        for n in 1..20 {
+            assert_eq!(answers.next().await.unwrap().unwrap(), (n - 1).to_string());
+            send.send(Bytes::from(n.to_string())).await.unwrap();
+        }
+        drop(send);
+        assert_eq!(answers.next().await.unwrap().unwrap(), "19");
+        assert!(answers.next().await.is_none());
+        // Trailers both ways.
+        let mut send = connect(&gateway).await;
+        let call = Request::builder().method(Method::POST).uri("http://test/s/Trailers");
+        let call = call.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap();
+        let (response, mut body) = send.send_request(call, false).unwrap();
+        body.send_data("x".into(), false).unwrap();
+        body.send_trailers(http::HeaderMap::from_iter([("x-sum".parse().unwrap(), 7.into())])).unwrap();
+        let (_, body, trailers) = whole(response).await;
+        let trailers = trailers.unwrap();
+        assert_eq!((body.as_slice(), &trailers["grpc-status"], &trailers["x-sum"]), (&b"x"[..], &0.into(), &7.into()));
+    });
+}

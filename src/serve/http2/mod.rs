@@ -91,7 +91,7 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
         Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
     let mut builder = client.worker.http2.clone();
     builder.max_header_list_size(u32::try_from(client.port.header_max()).unwrap_or(u32::MAX));
-    let mut turns = Turns { session: &session, frames: 0, taken: 0 };
+    let mut turns = Turns { session: &session, ending: false, frames: 0, taken: 0 };
     let mut handshake = builder.handshake(Shared(wire.clone()));
     let connection = poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
         Poll::Ready(connection) => Poll::Ready(connection.ok()),
@@ -103,7 +103,6 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
         }
     });
     if let Some(mut connection) = connection.await {
-        let (mut closing, mut idle) = (false, false);
         poll_fn(|cx| {
             loop {
                 match connection.poll_accept(cx) {
@@ -122,23 +121,21 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
                         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
                         continue;
                     }
-                    End::Idle if !idle => {
-                        idle = true;
+                    End::Idle if !turns.ending => {
+                        turns.ending = true;
                         connection.graceful_shutdown();
                         // For the last streams that are on their way (RFC 9113, 6.8).
-                        client.wait(Waits::Request, client.port.patience().header);
+                        client.came(Waits::Request);
                         continue;
                     }
                     End::Idle | End::Over => return Poll::Ready(()),
                 }
-                if closing || !client.poll_closing(cx) {
+                if turns.ending || !client.poll_closing(cx) {
                     return Poll::Pending;
                 }
-                closing = true;
+                turns.ending = true;
                 connection.graceful_shutdown();
-                if session.open.get() == 0 {
-                    client.wait(Waits::Request, client.port.patience().header);
-                }
+                client.came(Waits::Request);
             }
         })
         .await;
@@ -169,6 +166,8 @@ enum End {
 
 struct Turns<'a> {
     session: &'a Session,
+    /// The client was told to go.
+    ending: bool,
     /// So many frames had come when the wait for a head began.
     frames: u64,
     /// So many bytes were taken when the wait for the client to take more began.
@@ -205,7 +204,8 @@ impl Turns<'_> {
             } else if open > 0 {
                 client.came(client.waits());
             } else if client.waits() != Waits::Request {
-                client.wait(Waits::Request, patience.idle);
+                // One that was told to go has that long to say that it has heard.
+                client.wait(Waits::Request, if self.ending { patience.header } else { patience.idle });
             }
         }
         wire.open = open;

@@ -19,7 +19,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// Pieces that a client's window cuts below this size are no reason for it to send more.
+/// Pieces that a client's window cuts below this size are no progress, and no reason for it to send more.
 const CRUMB: usize = 256;
 /// The protocol that Extended CONNECT asks for.
 static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -80,7 +80,8 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
     }
     let body = match ready.body {
         Source::Whole(bytes) => {
-            if !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            let is_failed_call = parts.headers.contains_key(grpc::STATUS);
+            if !is_failed_call && !matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
                 parts.headers.insert(CONTENT_LENGTH, bytes.len().into());
             }
             ResponseBody::whole(bytes, end)
@@ -177,15 +178,15 @@ pub async fn put(
         if room == 0 && !data.is_empty() {
             let worker = &session.client.worker;
             let deadline = patience.get_or_insert_with(|| worker.patience.deadline());
-            deadline.arm(session.client.port.patience().idle);
+            if !deadline.is_armed() {
+                deadline.arm(session.client.port.patience().idle);
+            }
             let more = poll_fn(|cx| match send.poll_capacity(cx) {
                 Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(more) => Poll::Ready(more.and_then(Result::ok)),
             });
-            let more = more.await;
-            deadline.disarm();
-            match more {
+            match more.await {
                 Some(more) => room = more,
                 None => {
                     send.send_reset(Reason::CANCEL);
@@ -199,6 +200,9 @@ pub async fn put(
             // A client may open both windows again, and measure.
             let frames = u32::try_from(piece.len() / 4096).unwrap_or(0).saturating_add(3);
             session.wire.borrow_mut().scan.earn(frames);
+            if let Some(deadline) = patience {
+                deadline.disarm();
+            }
         }
         if send.send_data(piece, last && done).is_err() {
             return false;
