@@ -2,10 +2,11 @@
 
 use super::generation::Local;
 use super::tls::Endpoint;
-use crate::plan::{Plan, Protocols};
+use crate::plan::{Listener, Plan, Protocols};
 use smol_str::SmolStr;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -69,8 +70,13 @@ impl Port {
         port
     }
 
-    /// Serves another generation from now on.
-    pub fn renew(&self, local: Rc<Local>, index: usize) {
+    /// Serves another generation from now on. True if its connections came in otherwise than new ones will.
+    pub fn renew(&self, local: Rc<Local>, index: usize) -> bool {
+        let differs = {
+            let (old, at) = &*self.current.borrow();
+            let before = old.plan().listeners.get(*at).map(admission);
+            before != local.plan().listeners.get(index).map(admission)
+        };
         if let Some(listener) = local.plan().listeners.get(index) {
             self.patience.set(Patience { header: listener.timeout_header, idle: listener.timeout_idle });
             self.max.set(listener.max_connections.unwrap_or(usize::MAX));
@@ -85,6 +91,7 @@ impl Port {
             });
         }
         self.current.replace((local, index));
+        differs
     }
 
     /// What serves now, and which listener of its plan this is.
@@ -153,6 +160,12 @@ impl Port {
     pub fn name(&self) -> SmolStr {
         self.name.borrow().clone()
     }
+}
+
+/// What a connection goes through before its first request.
+fn admission(listener: &Listener) -> (bool, bool, Option<(bool, &Path)>) {
+    let clients = listener.tls.as_ref().and_then(|tls| tls.clients.as_ref());
+    (listener.proxy_protocol, listener.tls.is_some(), clients.map(|clients| (clients.required, &*clients.ca)))
 }
 
 /// The addresses of a plan's listeners with their names.

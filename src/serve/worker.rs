@@ -268,11 +268,16 @@ impl Worker {
     ) {
         let listeners = &local.plan().listeners;
         let place = |address: SocketAddr| listeners.iter().position(|listener| listener.address == address);
+        let mut otherwise: Vec<Rc<Port>> = Vec::new();
         for listening in &*self.ports.borrow() {
-            if let Some(at) = place(listening.port.address) {
-                listening.port.renew(local.clone(), at);
+            if let Some(at) = place(listening.port.address)
+                && listening.port.renew(local.clone(), at)
+            {
+                otherwise.push(listening.port.clone());
             }
         }
+        // Who came without TLS, or without showing a certificate, is to come again.
+        self.close_clients(|port| otherwise.iter().any(|other| std::ptr::eq(&**other, port)));
         for (address, socket, open) in sockets {
             let Some(at) = place(address) else { continue };
             let mut ports = self.ports.borrow_mut();
@@ -305,8 +310,12 @@ impl Worker {
                 let _ = accepting.task.await;
             }
         }
+        self.close_clients(gone);
+    }
+
+    fn close_clients(&self, of: impl Fn(&Port) -> bool) {
         let clients: Vec<_> = self.clients.borrow().iter().filter_map(Weak::upgrade).collect();
-        clients.iter().filter(|client| gone(&client.port)).for_each(|client| client.close());
+        clients.iter().filter(|client| of(&client.port)).for_each(|client| client.close());
     }
 
     /// Serves a connection, or has a colleague serve it.

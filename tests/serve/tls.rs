@@ -648,3 +648,27 @@ fn http2_is_agreed_upon() {
     let secure = Secure::connect(gateway.address, "shop.example", offer(&[b"h2", b"http/1.1"])).unwrap();
     assert_eq!(secure.tls().alpn_protocol(), Some(&b"http/1.1"[..]));
 }
+
+#[test]
+fn a_listener_turns_to_tls_and_who_came_without_comes_again() {
+    let authority = Authority::new("ca");
+    let server = authority.server(&["test"]);
+    let program = |listen: &str| format!("listen public {listen}\nroute GET /n -> respond 200 text \"1\"\n");
+    let gateway = Gateway::with_files(&program("http LISTEN"), &[("a.pem", &server.pem)]);
+    let mut plain = gateway.connect();
+    plain.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(plain.answer().text(), "1");
+    let with_tls = program("https LISTEN { certificate \"a.pem\" key \"a.key\" }");
+    gateway.replace("gateway.gw", &with_tls);
+    let log = gateway.await_log("not reloaded");
+    assert!(log.contains("a.key"), "{log}");
+    plain.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(plain.answer().text(), "1", "nothing has changed");
+    std::fs::write(gateway.path("a.key"), &server.key).unwrap();
+    gateway.replace("gateway.gw", &format!("{with_tls}# again\n"));
+    gateway.await_log("\"message\":\"reloaded\"");
+    plain.assert_closed();
+    let mut client = gateway.connect();
+    client.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert!(client.try_answer(false).is_none_or(|answer| answer.status == 400), "it speaks TLS only");
+}
