@@ -90,6 +90,10 @@ fn sent(out: &mut Page, e: &Explanation, s: &Sent) {
     out.heading(&format!("What `{}` gets", e.outcome.upstream.as_deref().unwrap_or("the upstream")));
     out.line(&format!("  {} {}", s.method, s.url));
     s.headers.iter().for_each(|(n, v)| out.line(&format!("  {n}: {v}")));
+    if s.protocol != "HTTP/1.1" {
+        let choice = if s.protocol == "HTTP/2" { "" } else { ", as the server chooses" };
+        out.line(&format!("  (in {}{choice})", s.protocol));
+    }
     out.line(&match &s.buffered {
         Some(why) => format!("  (the body is read whole before it is sent, because of {why})"),
         None => "  (the body streams)".to_owned(),

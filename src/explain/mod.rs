@@ -13,6 +13,7 @@ pub use record::{Asked, Step};
 use crate::decide::path::{Target, normalise};
 use crate::decide::{BodyFailure, Decided, Forward, Head, HeadWriter, Outcome, Refusal, World, decide, upgrade};
 use crate::load::materials::Materials;
+use crate::model::ast::UpstreamProtocol;
 use crate::model::table::TableData;
 use crate::model::value::{Value, duration_text};
 use crate::plan::router::nearest;
@@ -152,6 +153,8 @@ pub struct Sent {
     pub method: String,
     /// Scheme, server and target.
     pub url: String,
+    /// `HTTP/1.1`, `HTTP/2`, or both where the server chooses in the TLS handshake.
+    pub protocol: &'static str,
     /// Its fields; ids are new for each request and shown as zeros.
     pub headers: Vec<(String, String)>,
     /// The body is read whole before it is sent, because of this line.
@@ -380,10 +383,22 @@ fn outgoing(decided: &Decided<'_>, forward: &Forward, server: &Server, route: Op
         }
     }
     let scheme = if server.tls { "https" } else { "http" };
+    let spoken = decided.cx.plan.upstream(forward.upstream).and_then(|upstream| upstream.protocol);
+    let upgrade = decided.cx.head.upgrade.is_some();
+    let protocol = match spoken.unwrap_or(UpstreamProtocol::Auto) {
+        UpstreamProtocol::H2 | UpstreamProtocol::H2c => "HTTP/2",
+        UpstreamProtocol::Auto if server.tls && !upgrade => "HTTP/2 or HTTP/1.1",
+        UpstreamProtocol::Auto | UpstreamProtocol::H1 => "HTTP/1.1",
+    };
+    if protocol == "HTTP/2" {
+        // It has no fields of the connection.
+        shown.headers.retain(|(name, _)| !matches!(name.as_str(), "connection" | "upgrade"));
+    }
     let because = route.and_then(|r| r.inbound.buffer_body.as_ref());
     Sent {
         method: shown.method,
         url: format!("{scheme}://{}{}", server.authority, shown.target),
+        protocol,
         headers: shown.headers,
         buffered: because.map(|o| format!("{}:{} {}", decided.cx.plan.file(o), o.line, o.text)),
     }

@@ -170,6 +170,42 @@ fn a_small_body_goes_out_again_and_a_large_one_does_not() {
 }
 
 #[test]
+fn any_bytes_of_a_server_are_an_answer_or_an_error() {
+    // SETTINGS, an interim response, a head with a length, the body, trailers, GOAWAY.
+    let good = b"\0\0\0\x04\0\0\0\0\0\0\0\x05\x01\x04\0\0\0\x01\x08\x03103\0\0\x05\x01\x04\0\0\0\x01\x88\x0f\x0d\x013\
+                 \0\0\x03\0\0\0\0\0\x01abc\0\0\x04\x01\x05\0\0\0\x01\0\x01a\0\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+    for seed in 0..150 {
+        local(async move {
+            let mut dice = fastrand::Rng::with_seed(seed);
+            let mut text = good.to_vec();
+            for _ in 0..dice.usize(..4) {
+                let at = dice.usize(..text.len());
+                match dice.u8(..3) {
+                    0 => text[at] = dice.u8(..),
+                    1 => drop(text.remove(at)),
+                    _ => text.insert(at, dice.u8(..)),
+                }
+            }
+            let server = server(move |_, mut stream| {
+                let text = text.clone();
+                async move {
+                    exactly(&mut stream, 24).await;
+                    let _ = stream.write_all(&text).await;
+                    let _ = stream.shutdown().await;
+                    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+                }
+            })
+            .await;
+            let up = h2c(&server, |_| {});
+            let mut request = Request { timeouts: timeouts(500), ..Request::new(&Method::GET) };
+            if let Ok(whole) = exchange(&up, &mut request, &mut None).await {
+                assert!(whole.status >= 200 && whole.body.len() <= 300, "{whole:?}");
+            }
+        });
+    }
+}
+
+#[test]
 fn a_goaway_lets_what_is_in_flight_end() {
     local(async {
         let server = server(|n, mut stream| async move {
