@@ -71,9 +71,8 @@ def nginx_buf(scn, P):  # large proxy buffers (the defaults read upstream bodies
 
 
 def gw(scn, P):
-    if scn in ("tls", "h2"):  # https listeners come with a later version
-        return None
-    head = f"listen http 127.0.0.1:{P['port']} {{ timeout idle 600s }}\nupstream be {{\n  server http://127.0.0.1:{P['up']}\n  pool idle 600s\n}}\n"
+    tls = f"; certificate \"{P['cert']}\" key \"{P['key']}\"" if scn in ("tls", "h2") else ""
+    head = f"listen {'https' if tls else 'http'} 127.0.0.1:{P['port']} {{ timeout idle 600s{tls} }}\nupstream be {{\n  server http://127.0.0.1:{P['up']}\n  pool idle 600s\n}}\n"
     if scn == "routes":
         return {"gateway.gw": head + "".join(f"route ANY /svc{i:04d}/items/{{rest...}} -> be\n" for i in range(P["n"]))}
     if scn == "routes_re":

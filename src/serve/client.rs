@@ -101,6 +101,8 @@ pub enum Waits {
     Nothing,
     /// For a request to begin.
     Request,
+    /// For a request to begin, until the connection is put to rest.
+    Rest,
     /// For the rest of a request's head.
     Head,
     /// For the request's body.
@@ -189,6 +191,14 @@ impl Client {
         if self.waits.get() == what {
             self.waits.set(Waits::Nothing);
             self.deadline.disarm();
+        }
+    }
+
+    /// A head came, whole.
+    #[inline]
+    pub fn head_came(&self) {
+        if matches!(self.waits.get(), Waits::Request | Waits::Rest | Waits::Head) {
+            self.came(self.waits.get());
         }
     }
 

@@ -28,6 +28,9 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 /// How long a connection without a request has to bring one when its listener closes: it may be on its way.
 pub const LAST_CHANCE: Duration = Duration::from_millis(500);
 
+/// How long a connection is idle before it gives back what it needs for requests.
+pub const REST: Duration = Duration::from_secs(1);
+
 /// How far a connection is on its way to a graceful end.
 #[derive(Clone, Copy, Debug)]
 enum Closing {
@@ -67,7 +70,7 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: Soc
             None => true,
         };
         if is_h2 {
-            return http2::serve(transport, early, &client).await;
+            return Box::pin(http2::serve(transport, early, &client)).await;
         }
     }
     serve_http1(transport, early, client).await;
@@ -167,57 +170,112 @@ async fn in_time<T>(client: &Client, work: impl Future<Output = T>) -> Option<T>
     done.await
 }
 
+/// What became of a connection that hyper had.
+enum Outcome {
+    /// It has ended as it should.
+    Done,
+    /// It is broken, or too slow.
+    Broken,
+    /// It has been idle for a while.
+    Idle,
+}
+
 /// Speaks HTTP/1.1 until the connection ends. `early` was read of it already.
-async fn serve_http1(transport: Transport, early: Bytes, client: Rc<Client>) {
-    let header_max = client.port.header_max();
-    let stream = Stream::new(transport, early, client.clone(), header_max);
-    let service = {
-        let client = client.clone();
-        service_fn(move |request| request::answer(client.clone(), request))
-    };
-    let mut http = client.worker.http.clone();
-    // The guard has seen each head whole, so hyper must have room for one.
-    http.max_buf_size(header_max.saturating_add(16 * 1024));
-    let mut connection = http.serve_connection(TokioIo::new(stream), service);
-    let mut closing = Closing::Not;
-    let done = poll_fn(|cx| {
+///
+/// hyper and the room for a request take 20 kB. A connection that is idle gives them back and waits with its socket alone.
+async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Client>) {
+    // What TLS has read already would not make the socket readable.
+    if early.is_empty() && transport.tls().is_none() && !rest(&transport, &client, client.port.patience().header).await
+    {
+        return;
+    }
+    loop {
+        let header_max = client.port.header_max();
+        let stream = Stream::new(transport, early, client.clone(), header_max);
+        let service = {
+            let client = client.clone();
+            service_fn(move |request| request::answer(client.clone(), request))
+        };
+        let mut http = client.worker.http.clone();
+        // The guard has seen each head whole, so hyper must have room for one.
+        http.max_buf_size(header_max.saturating_add(16 * 1024));
+        let mut connection = Box::new(http.serve_connection(TokioIo::new(stream), service));
+        let mut closing = Closing::Not;
+        let outcome = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
+                    return Poll::Ready(if outcome.is_ok() { Outcome::Done } else { Outcome::Broken });
+                }
+                if client.is_late(cx) {
+                    return Poll::Ready(if client.waits() == Waits::Rest { Outcome::Idle } else { Outcome::Broken });
+                }
+                match closing {
+                    Closing::Not if !client.poll_closing(cx) => return Poll::Pending,
+                    Closing::Told => return Poll::Pending,
+                    // hyper would close an idle connection at once.
+                    Closing::Not | Closing::AfterOne if client.is_busy() => {
+                        Pin::new(&mut *connection).graceful_shutdown();
+                        closing = Closing::Told;
+                    }
+                    Closing::Not => {
+                        if client.waits() != Waits::Head {
+                            client.wait(Waits::Request, LAST_CHANCE);
+                        }
+                        closing = Closing::AfterOne;
+                    }
+                    Closing::AfterOne => return Poll::Pending,
+                }
+            }
+        });
+        let outcome = outcome.await;
+        if let Outcome::Broken = outcome {
+            return;
+        }
+        let parts = connection.into_parts();
+        let clean = parts.io.inner().is_between_requests();
+        let (mut back, unread) = parts.io.into_inner().into_parts();
+        if let Outcome::Idle = outcome {
+            // An idle connection has brought nothing that is not handled.
+            if !clean || !parts.read_buf.is_empty() || !unread.is_empty() {
+                return;
+            }
+            if !rest(&back, &client, client.port.patience().idle.saturating_sub(REST)).await {
+                return;
+            }
+            (transport, early) = (back, Bytes::new());
+            continue;
+        }
+        let tunnel = client.tunnel.borrow_mut().take();
+        if let Some(tunnel) = tunnel {
+            Box::pin(tunnel::run(back, [parts.read_buf, unread], tunnel, &client)).await;
+        } else if !clean {
+            Box::pin(linger(back.tcp_mut(), &client)).await;
+        }
+        return;
+    }
+}
+
+/// Waits until something comes, for `patience` at most. False when it is time to close.
+async fn rest(transport: &Transport, client: &Client, patience: Duration) -> bool {
+    client.wait(Waits::Request, patience);
+    let mut last_chance = false;
+    let came = poll_fn(|cx| {
         loop {
-            if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
-                return Poll::Ready(outcome.is_ok());
+            // Broken is readable, too: whoever reads hears of it.
+            if transport.tcp().poll_read_ready(cx).is_ready() {
+                return Poll::Ready(true);
             }
             if client.is_late(cx) {
                 return Poll::Ready(false);
             }
-            match closing {
-                Closing::Not if !client.poll_closing(cx) => return Poll::Pending,
-                Closing::Told => return Poll::Pending,
-                // hyper would close an idle connection at once.
-                Closing::Not | Closing::AfterOne if client.is_busy() => {
-                    Pin::new(&mut connection).graceful_shutdown();
-                    closing = Closing::Told;
-                }
-                Closing::Not => {
-                    if client.waits() != Waits::Head {
-                        client.wait(Waits::Request, LAST_CHANCE);
-                    }
-                    closing = Closing::AfterOne;
-                }
-                Closing::AfterOne => return Poll::Pending,
+            if last_chance || !client.poll_closing(cx) {
+                return Poll::Pending;
             }
+            last_chance = true;
+            client.wait(Waits::Request, LAST_CHANCE);
         }
     });
-    if !done.await {
-        return;
-    }
-    let parts = connection.into_parts();
-    let clean = parts.io.inner().is_between_requests();
-    let (mut transport, rest) = parts.io.into_inner().into_parts();
-    let tunnel = client.tunnel.borrow_mut().take();
-    if let Some(tunnel) = tunnel {
-        tunnel::run(transport, [parts.read_buf, rest], tunnel, &client).await;
-    } else if !clean {
-        linger(transport.tcp_mut(), &client).await;
-    }
+    came.await
 }
 
 /// Whether a client speaks HTTP/2, and what was read to find out: HTTP/2 begins with a preface that is no HTTP/1.1

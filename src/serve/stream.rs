@@ -1,6 +1,7 @@
 //! A client's socket as hyper uses it: guarded reads, and writes that cost one cheap system call.
 
 use super::client::{Client, Pace, Waits};
+use super::connection::REST;
 use super::guard::{Broken, Guard};
 use super::transport::Transport;
 use bytes::{Buf, Bytes, BytesMut};
@@ -75,7 +76,11 @@ impl Stream {
                 client.wait(Waits::Head, listener.header);
             }
         } else if self.guard.between_requests() && client.waits() == Waits::Nothing {
-            client.wait(Waits::Request, if client.is_new() { listener.header } else { listener.idle });
+            match client.is_new() {
+                true => client.wait(Waits::Request, listener.header),
+                false if listener.idle > REST => client.wait(Waits::Rest, REST),
+                false => client.wait(Waits::Request, listener.idle),
+            }
         }
     }
 
@@ -95,15 +100,13 @@ impl Stream {
             passed
         };
         if passed.heads > 0 {
-            self.client.came(Waits::Request);
-            self.client.came(Waits::Head);
+            self.client.head_came();
         }
         match passed.refused {
             None => self.client.heads_passed(passed.heads, None),
             Some(Broken::Head(refused)) => {
                 self.client.heads_passed(passed.heads.saturating_add(1), Some(refused));
-                self.client.came(Waits::Request);
-                self.client.came(Waits::Head);
+                self.client.head_came();
                 self.held.clear();
                 self.refused = true;
                 let mut ready = BytesMut::from(&self.ready[..]);

@@ -107,6 +107,14 @@ impl AsyncWrite for Socket {
 }
 
 impl Transport {
+    /// The socket, past TLS: to hear that something came.
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
     /// The socket, past TLS: for bytes that nobody will understand.
     pub fn tcp_mut(&mut self) -> &mut TcpStream {
         match self {

@@ -305,3 +305,29 @@ fn a_client_that_goes_is_noticed_and_logged() {
     drop(client);
     gateway.await_log("\"status\":499");
 }
+
+#[test]
+fn an_idle_connection_rests_and_wakes() {
+    let gateway =
+        Gateway::serve("listen http LISTEN { timeout idle 2s }\nroute ANY /{rest...} -> respond 200 text path\n");
+    // Longer than a connection is kept warm.
+    let rest = || std::thread::sleep(Duration::from_millis(1300));
+    let mut client = gateway.connect();
+    let mut silent = gateway.connect();
+    for path in ["/a", "/b", "/c"] {
+        client.send(format!("GET {path} HT").as_bytes());
+        client.send(b"TP/1.1\r\nhost: test\r\n\r\nGET /next HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.answer().text(), path);
+        assert_eq!(client.answer().text(), "/next");
+        rest();
+    }
+    silent.send(b"GET /late HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(silent.answer().text(), "/late");
+    client.assert_closed();
+    let mut resting = gateway.connect();
+    resting.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+    assert_eq!(resting.answer().status, 200);
+    rest();
+    gateway.signal("-TERM");
+    resting.assert_closed();
+}

@@ -229,6 +229,13 @@ fn the_name_chooses_the_certificate() {
         assert_eq!(secure.certificate(), wanted.der, "{name}");
         assert_eq!(secure.get("/").unwrap().text(), "nobody https", "{name}");
     }
+    // A connection that has rested goes on.
+    let mut secure = Secure::connect(gateway.address, "b.example", config).unwrap();
+    for _ in 0..2 {
+        assert_eq!(secure.get("/").unwrap().text(), "nobody https");
+        std::thread::sleep(std::time::Duration::from_millis(1300));
+    }
+    assert_eq!(secure.get("/").unwrap().text(), "nobody https");
     // And as somebody would who checks.
     let honest = Offer { trusts: Some(&authority), ..Offer::default() }.config();
     assert!(Secure::connect(gateway.address, "www.c.example", honest.clone()).is_ok());

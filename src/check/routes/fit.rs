@@ -88,6 +88,9 @@ impl<'p> Split<'p> {
 
 /// What a parameter takes of a segment: what stands between prefix and suffix, if there is anything.
 pub fn between<'p>(segment: &'p str, prefix: &str, suffix: &str) -> Option<&'p str> {
+    if prefix.is_empty() && suffix.is_empty() {
+        return Some(segment).filter(|value| !value.is_empty());
+    }
     let value = segment.strip_prefix(prefix)?.strip_suffix(suffix)?;
     // A suffix that begins in hex digits must not cut a percent-encoding in two.
     let cut = !suffix.is_empty() && value.bytes().rev().take(2).any(|b| b == b'%');
