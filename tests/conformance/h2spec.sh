@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the 146 cases of h2spec against `gw serve`: HTTP/2 by prior knowledge, and over TLS where this gw has it.
+# Runs the 146 cases of h2spec against `gw serve`: HTTP/2 by prior knowledge, and over TLS.
 #
 #   tests/conformance/h2spec.sh SOURCE [GW]
 #
@@ -28,7 +28,8 @@ cp -r "$source" "$work/go/src/github.com/summerwind/h2spec"
 against() {
   local listen=$1 port=$2
   shift 2
-  printf '%s\nroute ANY /{rest...} -> respond 200 text "hello"\n' "$listen" >"$work/gateway.gw"
+  # `echo` answers when the whole request has come: some cases look at what comes of a request that is not ended.
+  printf '%s\nupstream back { echo }\nroute ANY /{rest...} -> back\n' "$listen" >"$work/gateway.gw"
   (cd "$work" && exec "$gw" serve gateway.gw --workers 1 >"$work/gw.log" 2>&1) &
   pids+=($!)
   for _ in $(seq 100); do
@@ -49,10 +50,5 @@ echo "== h2 (TLS)"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
   -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
 tls="listen https 127.0.0.1:18481 { certificate \"cert.pem\" key \"key.pem\"; timeout header 3s, idle 5s }"
-printf '%s\nroute ANY /{rest...} -> respond 200\n' "$tls" >"$work/gateway.gw"
-if (cd "$work" && "$gw" check gateway.gw >/dev/null 2>&1); then
-  against "$tls" 18481 -t -k || failed=1
-else
-  echo "skipped: this gw has no TLS"
-fi
+against "$tls" 18481 -t -k || failed=1
 exit $failed
