@@ -185,6 +185,11 @@ impl Client {
         self.deadline.arm(patience);
     }
 
+    /// What is waited for is another thing now, no longer than before.
+    pub fn wait_on(&self, what: Waits) {
+        self.waits.set(what);
+    }
+
     /// What was waited for came.
     #[inline]
     pub fn came(&self, what: Waits) {

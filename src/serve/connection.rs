@@ -53,7 +53,10 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: Soc
         true => Transport::Tcp(tcp),
         // Boxed: what shaking hands needs is not kept for as long as the connection lives.
         false => match Box::pin(open(tcp, &client)).await {
-            Some(transport) => transport,
+            Some(transport) => {
+                client.wait_on(Waits::Request);
+                transport
+            }
             None => return,
         },
     };
@@ -77,7 +80,7 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: Soc
 }
 
 /// What comes before the first request: the PROXY protocol's header, then the TLS handshake. All of it counts into
-/// `timeout header`, together with the first head.
+/// `timeout header`, together with the wait for the first request.
 async fn open(mut tcp: TcpStream, client: &Client) -> Option<Transport> {
     client.wait(Waits::Head, client.port.patience().header);
     if client.port.expects_proxy_header()
@@ -229,6 +232,10 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
         });
         let outcome = outcome.await;
         if let Outcome::Broken = outcome {
+            if client.waits() == Waits::Request && !client.is_busy() {
+                // Nothing is under way that could be taken for whole.
+                connection.into_parts().io.into_inner().into_parts().0.end().await;
+            }
             return;
         }
         let parts = connection.into_parts();
@@ -240,7 +247,7 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
                 return;
             }
             if !rest(&back, &client, client.port.patience().idle.saturating_sub(REST)).await {
-                return;
+                return back.end().await;
             }
             (transport, early) = (back, Bytes::new());
             continue;

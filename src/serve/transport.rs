@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use rustls::ServerConnection;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -134,6 +135,15 @@ impl Transport {
     /// The protocol that client and listener agreed upon (RFC 7301).
     pub fn alpn(&self) -> Option<&[u8]> {
         self.tls()?.alpn_protocol()
+    }
+
+    /// Says in TLS that nothing more comes, as far as the client takes it at once.
+    pub async fn end(&mut self) {
+        if let Self::Tls(tls) = self {
+            let tls = tls.as_mut();
+            // Best effort: the client may be gone, or take nothing.
+            let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut *tls).poll_shutdown(cx))).await;
+        }
     }
 
     /// TCP hands every write to the kernel at once; TLS keeps what the kernel does not take.

@@ -679,3 +679,21 @@ fn a_listener_turns_to_tls_and_who_came_without_comes_again() {
     client.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
     assert!(client.try_answer(false).is_none_or(|answer| answer.status == 400), "it speaks TLS only");
 }
+
+#[test]
+fn who_asks_for_nothing_does_not_keep_the_gateway() {
+    let a = Authority::new("ours").server(&["shop.example"]);
+    let mut gateway = serve("timeout header 1h", &[("a.pem", &a.pem), ("a.key", &a.key)]);
+    let mut quiet = Secure::connect(gateway.address, "shop.example", Offer::default().config()).unwrap();
+    let mut half = gateway.connect();
+    half.send(&[22, 3, 1, 2, 0, 1, 0]);
+    let mut asked = Secure::connect(gateway.address, "shop.example", Offer::default().config()).unwrap();
+    assert_eq!(asked.get("/").unwrap().status, 200);
+    gateway.signal("-TERM");
+    // The end is said in TLS: nobody can cut an answer short unseen.
+    for secure in [&mut quiet, &mut asked] {
+        assert_eq!(secure.0.read(&mut [0; 1]).unwrap(), 0);
+    }
+    half.assert_closed();
+    assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+}
