@@ -112,7 +112,7 @@ impl Transport {
     pub fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
-            Self::Tls(tls) => tls.get_ref().0,
+            Self::Tls(tls) => &tls.get_ref().0.tcp,
         }
     }
 
