@@ -10,7 +10,7 @@ use crate::model::facts::{Phase, Reads};
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Value;
-use crate::plan::{Edit, Guard, Inbound, LimitAmount, LimitUse, Origin, Require, Step};
+use crate::plan::{Edit, Guard, Inbound, LimitAmount, LimitUse, Mirror, Origin, Require, Step};
 use crate::policy::cors;
 use crate::source::Span;
 use http::HeaderName;
@@ -33,6 +33,7 @@ impl<'p> Compiler<'p> {
         let mut accepts = Vec::new();
         let mut timeouts = Vec::new();
         let mut retries = Vec::new();
+        let mut mirrors = Vec::new();
         let (mut edge_requires, mut requires, mut body_requires) = (Vec::new(), Vec::new(), Vec::new());
         let (mut edge_limits, mut limits) = (Vec::new(), Vec::new());
         let mut edits = Vec::new();
@@ -64,6 +65,11 @@ impl<'p> Compiler<'p> {
                 StatementKind::Retry(r) => {
                     let parts = self.retry_parts(r);
                     retries.push((depth, self.step(f, Phase::Caller, parts, &origin, seen).0));
+                }
+                StatementKind::Mirror { share, to } => {
+                    if let Some(what) = self.mirror(share, to, f, seen) {
+                        mirrors.push(self.step(f, Phase::Body, what, &origin, seen).0);
+                    }
                 }
                 StatementKind::Require { condition, status, title } => {
                     let (what, typed) = self.require(condition, status.as_ref(), title.as_ref(), f, seen);
@@ -112,6 +118,7 @@ impl<'p> Compiler<'p> {
             edits: edits.into(),
             timeouts: inner_first(timeouts),
             retries: inner_first(retries),
+            mirrors: mirrors.into(),
         }
     }
 
@@ -338,6 +345,16 @@ impl<'p> Compiler<'p> {
                     .label("a field holds one text")
                     .help("use join(list, \",\") for a list, json(value) for an object, base64(data) for bytes"),
             );
+        }
+    }
+
+    fn mirror(&mut self, share: &'p Expr, to: &ast::Name, f: &Flat<'p>, seen: &mut Seen<'p>) -> Option<Mirror> {
+        const PLACE: &str = "the share of a `mirror`";
+        let typed = self.typed(share, Some(&Type::Percent), Phase::Constant, PLACE, seen, f.arguments.as_ref());
+        let to = self.upstream_ref(&ast::UpstreamRef::Name(to.clone()))?;
+        match expr::constant(&typed, PLACE, self.d) {
+            Some(Value::Percent(share)) => Some(Mirror { share: *share, to }),
+            _ => None,
         }
     }
 

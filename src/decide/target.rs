@@ -10,7 +10,7 @@ use super::{Decided, Outcome};
 use crate::model::eval::eval;
 use crate::model::ir::Ir;
 use crate::plan::{
-    self, Balance, PathPart, PathTemplate, RetryParts, Route, Target, TimeoutParts, UpstreamId, defaults,
+    self, Balance, Inbound, PathPart, PathTemplate, RetryParts, Route, Step, Target, TimeoutParts, UpstreamId, defaults,
 };
 use crate::policy::grpc;
 use crate::policy::limit::Check;
@@ -46,6 +46,8 @@ pub struct Forward {
     pub body: Option<Bytes>,
     /// The most bytes of a streaming body.
     pub body_max: Option<u64>,
+    /// Copies that go elsewhere.
+    pub mirrors: Vec<Forward>,
 }
 
 pub(super) async fn choose<'r, W: World, T: Trace>(
@@ -104,28 +106,7 @@ fn forward<'r, W: World, T: Trace>(
     let upstream = cx.plan.upstream(id).ok_or_else(|| internal("an upstream without a plan"))?;
     let reader = Reader { cx, world, trace, response: None };
     let inbound = &route.inbound;
-    let mut fields = Fields::default();
-    fields.remove_credentials(cx);
-    let mut forward = Forward {
-        upstream: id,
-        method: None,
-        path: None,
-        query: None,
-        host: None,
-        fields,
-        timeouts: TimeoutParts::default(),
-        retry: RetryParts::default(),
-        hash: None,
-        sticky: None,
-        body: None,
-        body_max: nearest(&inbound.body_max, &reader).map(|s| s.what).filter(|n| *n != u64::MAX),
-    };
-    if let Some(query) = forward.fields.query_without_credentials(cx) {
-        forward.query = Some(Some(query).filter(|q| !q.is_empty()));
-    }
-    if let Some(at) = &f.at {
-        rewrite(&mut forward, at, &reader)?;
-    }
+    let mut forward = outline(id, f, inbound, &reader)?;
     trace.step("target", &f.origin, || {
         let how = match f.to.len() {
             1 => "",
@@ -142,6 +123,9 @@ fn forward<'r, W: World, T: Trace>(
         }
         edit(&mut forward, &step.what, &reader)?;
         trace.step("request", &step.origin, || "done".into());
+    }
+    for step in inbound.mirrors.iter().filter(|s| holds(&s.guards, &reader)) {
+        mirror(&mut forward, step, f, inbound, &reader);
     }
     for step in inbound.timeouts.iter().filter(|s| holds(&s.guards, &reader)) {
         forward.timeouts = forward.timeouts.or(step.what);
@@ -181,6 +165,71 @@ fn forward<'r, W: World, T: Trace>(
         });
     }
     Ok(forward)
+}
+
+/// The request as it would go to an upstream, without what `send` and `request` do.
+fn outline<'a, W: World, T: Trace>(
+    id: UpstreamId,
+    f: &'a plan::Forward,
+    inbound: &'a Inbound,
+    reader: &Reader<'a, W, T>,
+) -> Result<Forward, Refused> {
+    let cx = reader.cx;
+    let mut fields = Fields::default();
+    fields.remove_credentials(cx);
+    let mut forward = Forward {
+        upstream: id,
+        method: None,
+        path: None,
+        query: None,
+        host: None,
+        fields,
+        timeouts: TimeoutParts::default(),
+        retry: RetryParts::default(),
+        hash: None,
+        sticky: None,
+        body: None,
+        body_max: nearest(&inbound.body_max, reader).map(|s| s.what).filter(|n| *n != u64::MAX),
+        mirrors: Vec::new(),
+    };
+    if let Some(query) = forward.fields.query_without_credentials(cx) {
+        forward.query = Some(Some(query).filter(|q| !q.is_empty()));
+    }
+    if let Some(at) = &f.at {
+        rewrite(&mut forward, at, reader)?;
+    }
+    Ok(forward)
+}
+
+/// A copy for another upstream: what the route does to the request, and what that upstream is sent. What cannot be made is
+/// not sent: no copy fails the request.
+fn mirror<'a, W: World, T: Trace>(
+    forward: &mut Forward,
+    step: &'a Step<plan::Mirror>,
+    f: &'a plan::Forward,
+    inbound: &'a Inbound,
+    reader: &Reader<'a, W, T>,
+) {
+    let plan::Mirror { share, to } = step.what;
+    let Some(upstream) = reader.cx.plan.upstream(to) else { return };
+    reader.trace.step("target", &step.origin, || {
+        let chance = if share < 100.0 { format!("by chance, {share} times in 100, ") } else { String::new() };
+        format!("{chance}copied to `{}`, whose answer is discarded", upstream.name)
+    });
+    let bits = (reader.world.random() >> 64) as u64;
+    // 53 bits fill a float's fraction exactly.
+    if (bits >> 11) as f64 / (1u64 << 53) as f64 * 100.0 >= share {
+        return;
+    }
+    let reader = Reader { cx: reader.cx, world: reader.world, trace: &(), response: None };
+    let Ok(mut copy) = outline(to, f, inbound, &reader) else { return };
+    for step in upstream.send.iter().chain(&inbound.edits) {
+        if holds(&step.guards, &reader) && edit(&mut copy, &step.what, &reader).is_err() {
+            return;
+        }
+    }
+    copy.timeouts = upstream.timeouts;
+    forward.mirrors.push(copy);
 }
 
 /// A sticky cookie's value: 16 hexadecimal digits.

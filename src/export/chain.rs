@@ -60,6 +60,7 @@ impl<'p> Chain<'p> {
         self.add(Phase::Request, &inbound.edits);
         self.add(Phase::Target, &inbound.timeouts);
         self.add(Phase::Target, &inbound.retries);
+        self.add(Phase::Target, &inbound.mirrors);
     }
 
     fn outbound(&mut self, outbound: &'p Outbound) {

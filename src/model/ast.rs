@@ -920,6 +920,13 @@ pub enum StatementKind {
     Timeout(Option<Timeouts>),
     /// `retry …`.
     Retry(Retry),
+    /// `mirror P% to NAME`.
+    Mirror {
+        /// How many of the requests.
+        share: Expr,
+        /// Where copies go.
+        to: Name,
+    },
     /// `on error KIND, … respond …`.
     OnError {
         /// Failure kinds; empty for every.

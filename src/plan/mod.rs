@@ -276,6 +276,8 @@ pub struct Inbound {
     pub timeouts: Box<[Step<TimeoutParts>]>,
     /// `retry`s of the route and around it.
     pub retries: Box<[Step<RetryParts>]>,
+    /// `mirror`s: all apply.
+    pub mirrors: Box<[Step<Mirror>]>,
 }
 
 /// Phases 9 and 10.
@@ -305,6 +307,15 @@ pub struct Require {
     pub status: Option<u16>,
     /// The title of the answer.
     pub title: Option<SmolStr>,
+}
+
+/// `mirror P% to NAME`.
+#[derive(Debug, Clone, Copy)]
+pub struct Mirror {
+    /// How many of the requests, in percent.
+    pub share: f64,
+    /// Where copies go.
+    pub to: UpstreamId,
 }
 
 /// `auth A or B`.

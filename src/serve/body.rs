@@ -2,6 +2,7 @@
 
 use super::client::{Client, Pace, Waits};
 use super::exchange::Streaming;
+use super::mirror::Copier;
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
 use crate::policy::limit::Hold;
@@ -31,6 +32,8 @@ pub struct RequestBody {
     /// How many more bytes it may send.
     left: u64,
     pace: Pace,
+    /// Copies it for mirrors.
+    copier: Option<Box<Copier>>,
 }
 
 enum Source {
@@ -91,7 +94,14 @@ impl RequestBody {
     /// What the client sends, as it comes.
     pub fn streaming(incoming: Incoming, client: Rc<Client>) -> RequestBody {
         let idle = client.port.patience().idle;
-        RequestBody { source: Source::Client(incoming), client, idle, left: u64::MAX, pace: Pace::default() }
+        RequestBody {
+            source: Source::Client(incoming),
+            client,
+            idle,
+            left: u64::MAX,
+            pace: Pace::default(),
+            copier: None,
+        }
     }
 
     /// What the client sends on a stream. `wanted` is set when the body is asked for.
@@ -103,7 +113,7 @@ impl RequestBody {
     ) -> RequestBody {
         let idle = client.port.patience().idle;
         let source = Source::Stream(Stream { recv, length, ended: false, deadline: None, wanted });
-        RequestBody { source, client, idle, left: u64::MAX, pace: Pace::default() }
+        RequestBody { source, client, idle, left: u64::MAX, pace: Pace::default(), copier: None }
     }
 
     /// A body that is there, with its trailers.
@@ -114,12 +124,18 @@ impl RequestBody {
             idle: Duration::MAX,
             left: u64::MAX,
             pace: Pace::default(),
+            copier: None,
         }
     }
 
     /// At most `max` more bytes, each within `idle` of the one before.
     pub fn limit(&mut self, max: u64, idle: Duration) {
         (self.left, self.idle) = (max, idle);
+    }
+
+    /// Copies what goes by.
+    pub fn copy_to(&mut self, copier: Copier) {
+        self.copier = Some(Box::new(copier));
     }
 
     /// All of it, if it is no longer than `max`. Its trailers stay here.
@@ -207,7 +223,10 @@ impl Body for RequestBody {
             }
         };
         Poll::Ready(match frame {
-            None => None,
+            None => {
+                this.copier.take().into_iter().for_each(|mut copier| copier.end());
+                None
+            }
             Some(Err(())) => Some(Err(ClientFailure(BodyFailure::Broken))),
             Some(Ok(frame)) if frame.trailers_ref().is_some_and(has_underscores) => {
                 Some(Err(ClientFailure(BodyFailure::Broken)))
@@ -217,6 +236,13 @@ impl Body for RequestBody {
                 match this.left.checked_sub(length) {
                     Some(left) => {
                         this.left = left;
+                        if let Some(copier) = &mut this.copier {
+                            frame.data_ref().into_iter().for_each(|data| copier.data(data));
+                            // Who knows its length may not ask again.
+                            if this.is_end_stream() {
+                                this.copier.take().into_iter().for_each(|mut copier| copier.end());
+                            }
+                        }
                         Some(Ok(frame))
                     }
                     None => Some(Err(ClientFailure(BodyFailure::TooLarge))),

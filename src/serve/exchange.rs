@@ -2,6 +2,7 @@
 
 use super::body::{ClientFailure, End, RequestBody};
 use super::client::{Client, Interim};
+use super::mirror;
 use super::world::Live;
 use crate::decide::{self, BodyFailure, Decided, Forward};
 use crate::model::ast::RetryOn;
@@ -122,6 +123,9 @@ pub async fn forward(
     let idle = forward.timeouts.idle.unwrap_or(defaults::IDLE);
     if let (Some(body), None) = (&mut body, &forward.body) {
         body.limit(forward.body_max.unwrap_or(u64::MAX), idle);
+    }
+    if !forward.mirrors.is_empty() {
+        mirror::begin(decided, forward, world.local, client, &mut body);
     }
     let Some(upstream) = world.local.upstream(forward.upstream) else {
         return answer_echo(decided, forward, plan, client, body).await;

@@ -203,6 +203,11 @@ fn gate(upstream: &plan::Upstream, old: Option<&Generation>) -> Option<Arc<Gate>
 }
 
 impl Gate {
+    /// The right to one request, if one is free.
+    pub fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        self.slots.clone().try_acquire_owned().ok()
+    }
+
     /// The right to one request; none when too many wait already.
     pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.slots.clone().try_acquire_owned() {

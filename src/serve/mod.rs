@@ -21,6 +21,7 @@ mod host;
 mod http2;
 mod inherit;
 mod listen;
+mod mirror;
 mod open_files;
 mod program;
 mod proxy_protocol;

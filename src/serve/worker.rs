@@ -14,7 +14,7 @@ use crate::upstream::timer::Timer;
 use http::HeaderValue;
 use hyper::server::conn::http1;
 use jiff::Timestamp;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::{Rc, Weak};
@@ -48,6 +48,8 @@ pub struct Worker {
     pub http: http1::Builder,
     /// How `h2` serves.
     pub http2: h2::server::Builder,
+    /// Copies for mirrors that are under way.
+    pub copies: Cell<usize>,
     /// The second that [`Worker::date`] knows, and its text.
     date: RefCell<(i64, HeaderValue)>,
     number: usize,
@@ -166,6 +168,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         access_log: setup.access_log,
         http,
         http2: http2::builder(),
+        copies: Cell::new(0),
         date: RefCell::new((i64::MIN, HeaderValue::from_static(""))),
         number,
         loads: setup.loads,

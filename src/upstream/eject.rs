@@ -121,5 +121,7 @@ pub fn is_failure(status: StatusCode) -> bool {
 /// Failures that are the server's, not the client's or the gateway's.
 #[must_use]
 pub fn is_servers(kind: ErrorKind) -> bool {
-    !matches!(kind, ErrorKind::RequestBody | ErrorKind::Overloaded | ErrorKind::Unhealthy | ErrorKind::Dns)
+    use ErrorKind::{Dns, NoUpgrade, Overloaded, RequestBody, Unhealthy, Unprocessed, Unsendable};
+    // A server that is shutting down says that it did nothing with a request.
+    !matches!(kind, RequestBody | Overloaded | Unhealthy | Dns | Unprocessed | NoUpgrade | Unsendable)
 }

@@ -178,7 +178,11 @@ impl Upstream {
             if self.timer.deadline().timeout(patience, settled).await.is_none() {
                 return Err(ExchangeError::because(ErrorKind::Dns, "no answer yet"));
             }
-            return Ok(());
+            // The version may say so a moment later.
+            self.renew();
+            if !self.shared.set().members.is_empty() {
+                return Ok(());
+            }
         }
         let set = self.shared.set();
         Err(match (&set.failure, set.members.is_empty()) {

@@ -355,3 +355,124 @@ fn a_cookie_keeps_a_client_at_its_server() {
     assert!(next.status == 200 && moved != cookie);
     assert_eq!((ask(&moved).text(), ask(&moved).header("set-cookie")), (next.text(), None));
 }
+
+/// Requests as a server got them.
+fn recorded(server: &Backend) -> mpsc::Receiver<(String, String)> {
+    let (sender, received) = mpsc::channel();
+    let sender = std::sync::Mutex::new(sender);
+    server.does(move |got, stream| {
+        let _ = sender.lock().unwrap().send((got.head.clone(), String::from_utf8_lossy(&got.body).into_owned()));
+        stream.write_all(&ok("copy")).is_ok()
+    });
+    received
+}
+
+#[test]
+fn copies_go_to_a_mirror() {
+    let (a, shadow) = (Backend::new("a"), Backend::new("shadow"));
+    let copies = recorded(&shadow);
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN\nupstream app {{ server http://{}; send header.authorization = \"app's\" }}\n\
+         upstream shadow {{ server http://{}/copy; send header.x-shadow = \"1\" }}\n\
+         route POST /orders/{{id: int}} -> app at /v1/{{id}} {{ mirror 100% to shadow; request {{ set header.x-id = text(id) }} }}\n\
+         route ANY /{{rest...}} -> app {{ mirror 100% to shadow when method == GET; mirror 0% to shadow }}\n",
+        a.address, shadow.address
+    ));
+    let long = "x".repeat(100_000);
+    for (framing, body) in [
+        ("content-length: 3".to_owned(), "abc".to_owned()),
+        ("transfer-encoding: chunked".to_owned(), "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n".to_owned()),
+        (format!("content-length: {}", long.len()), long.clone()),
+    ] {
+        let answer = gateway.ask(&format!("POST /orders/7 HTTP/1.1\r\nhost: test\r\n{framing}\r\n\r\n{body}"));
+        assert_eq!(answer.text(), "a", "the original's answer");
+        let (head, copied) = copies.recv_timeout(PATIENCE).unwrap();
+        assert!(head.starts_with("POST /copy/v1/7 HTTP/1.1\r\n"), "{head}");
+        assert_eq!((field(&head, "x-id"), field(&head, "x-shadow")), (Some("7"), Some("1")));
+        assert_eq!(field(&head, "host"), Some(shadow.address.to_string().as_str()));
+        assert_eq!(field(&head, "authorization"), None, "what `send` gives to one upstream is for no other");
+        let expected = if framing.contains("chunked") { "abcde".to_owned() } else { body };
+        assert!(copied == expected, "{framing}: {} bytes", copied.len());
+    }
+    // Too long to be copied, and what `when` leaves out.
+    let huge = "x".repeat(2 * 1024 * 1024);
+    let answer =
+        gateway.ask(&format!("POST /orders/8 HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{huge}", huge.len()));
+    assert_eq!(answer.text(), "a");
+    assert_eq!(gateway.ask("DELETE /x HTTP/1.1\r\nhost: test\r\n\r\n").text(), "a");
+    assert_eq!(gateway.get("/last").text(), "a");
+    assert!(copies.recv_timeout(PATIENCE).unwrap().0.starts_with("GET /copy/last "), "nothing in between");
+    // A mirror that is frozen, or gone, is nobody's trouble.
+    let (stop, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    shadow.does(move |_, _| {
+        let _ = wait.lock().unwrap().recv();
+        false
+    });
+    for _ in 0..300 {
+        assert_eq!(gateway.get("/").text(), "a");
+    }
+    assert!(shadow.requests() < 5 + 2 * 64 + 10, "copies at once are bounded: {}", shadow.requests());
+    drop(stop);
+    shadow.kill();
+    assert_eq!(gateway.get("/").text(), "a");
+}
+
+#[test]
+fn a_part_of_the_requests_is_mirrored() {
+    let (a, shadow) = (Backend::new("a"), Backend::new("shadow"));
+    let copies = recorded(&shadow);
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN\nupstream app http://{}\nupstream shadow http://{}\npolicy shadowed(share: percent) {{ mirror share to shadow }}\n\
+         route ANY /{{rest...}} -> app {{ use shadowed(30%) }}\n",
+        a.address, shadow.address
+    ));
+    for _ in 0..200 {
+        assert_eq!(gateway.get("/").text(), "a");
+    }
+    eventually("some are copied", || shadow.requests() > 20);
+    assert!(copies.try_iter().count() < 110);
+}
+
+#[test]
+fn too_many_requests_are_shed() {
+    let a = Backend::new("a");
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    a.does(move |_, stream| {
+        let _ = wait.lock().unwrap().recv();
+        stream.write_all(&ok("a")).is_ok()
+    });
+    let gateway = Gateway::serve(&program(&[&a], "max requests 2 pending 1"));
+    let (answered, answers) = mpsc::channel();
+    for at in 0..4 {
+        let (mut client, answered) = (gateway.connect(), answered.clone());
+        client.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+        if at < 2 {
+            eventually("the server has the request", || a.requests() > at);
+        }
+        std::thread::spawn(move || answered.send(client.answer()));
+    }
+    // Two are answered, one waits in line, and one finds it full.
+    let shed = answers.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(shed.status, 503);
+    assert!(shed.text().contains("overloaded"), "{}", shed.text());
+    assert_eq!(a.requests(), 2);
+    (0..3).for_each(|_| go.send(()).unwrap());
+    for _ in 0..3 {
+        assert_eq!(answers.recv_timeout(PATIENCE).unwrap().text(), "a");
+    }
+}
+
+#[test]
+fn retries_are_a_share_of_the_traffic() {
+    let (a, b) = (Backend::new("a"), Backend::new("b"));
+    a.says(503);
+    b.says(503);
+    let gateway = Gateway::serve(&program(&[&a, &b], "retry 1 on 503 budget 10% backoff 1ms..2ms"));
+    let total = 400;
+    assert_eq!(names(&answers(&gateway, total)), ["503"]);
+    let attempts = a.requests() + b.requests();
+    // Ten in a hundred, and three each second whatever the traffic.
+    assert!(attempts > total && attempts < total + total / 10 + 60, "{attempts} attempts for {total} requests");
+}

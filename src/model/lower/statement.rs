@@ -81,6 +81,11 @@ fn kind(r: &mut Reader, report_only: &mut Option<Span>) -> Option<StatementKind>
             None => StatementKind::Timeout(Some(timeouts::timeouts(r))),
         },
         "retry" => StatementKind::Retry(timeouts::retry(r)),
+        "mirror" => {
+            let share = r.expr("a percentage, such as `5%`");
+            r.expect_word("to");
+            StatementKind::Mirror { share, to: r.reference("the name of an upstream")? }
+        }
         "on" => on(r)?,
         "tag" => {
             let name = r.declared("a tag")?;

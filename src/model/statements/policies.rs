@@ -70,10 +70,9 @@ pub(super) static ROWS: &[Row] = &[
     .many(),
     Row::new("mirror", C::POLICIES, "PERCENT to NAME")
         .phase(Phase::Target)
-        .doc("sends a copy elsewhere")
+        .doc("sends copies of requests elsewhere, whose answers nobody waits for")
         .example("mirror 5% to shadow")
-        .many()
-        .later(),
+        .many(),
     Row::new("response", C::POLICIES, "{ set|add|remove … }")
         .phase(Phase::Response)
         .doc("changes every answer, refusals included")
