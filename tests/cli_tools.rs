@@ -407,7 +407,7 @@ fn help_knows_words_of_the_language() {
         ("matches", "operator matches\n"),
         ("upstream-timeout", "failure upstream-timeout\n"),
         ("E0101", "# E0101: "),
-        ("health", "health {…}\n\n  Asks servers whether they are well; not supported yet.\n"),
+        ("analytics", "analytics …\n\n  Who uses what, over time; not supported yet.\n"),
     ] {
         let out = place.good(&["help", word]);
         assert!(out.starts_with(begins), "{word}: {out}");
