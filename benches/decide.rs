@@ -68,6 +68,7 @@ fn decide_one(bencher: divan::Bencher, n: usize) {
         let normal = normalise(path).expect("a good path");
         let head = Head {
             method: &Method::GET,
+            version: http::Version::HTTP_11,
             scheme: "http",
             host,
             authority: host,

@@ -14,7 +14,7 @@ use crate::policy::grpc;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
 use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use jiff::Timestamp;
 use smol_str::SmolStr;
 use std::borrow::Cow;
@@ -27,6 +27,8 @@ use std::time::Duration;
 pub struct Head<'r> {
     /// Its method.
     pub method: &'r Method,
+    /// The HTTP that it came in.
+    pub version: Version,
     /// `http` or `https`: what the client used.
     pub scheme: &'static str,
     /// The host it asks for: lower case, without port or trailing dot.

@@ -6,7 +6,7 @@ use crate::model::ast::CredentialPlace;
 use crate::plan::{AuthKind, HostHeader, Server};
 use crate::policy::cookies;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use smol_str::SmolStr;
 use std::fmt::Write;
 use std::net::IpAddr;
@@ -267,7 +267,12 @@ impl Decided<'_> {
                 if via {
                     text.join(head.headers.get_all(header::VIA).iter());
                 }
-                text.put("1.1 gw");
+                // The protocol is the one that it was received in (RFC 9110, 7.6.3).
+                text.put(match head.version {
+                    Version::HTTP_2 => "2 gw",
+                    Version::HTTP_10 => "1.0 gw",
+                    _ => "1.1 gw",
+                });
             });
         }
         if !own(&XID) {

@@ -130,7 +130,10 @@ fn verdict(out: &mut Page, e: &Explanation) {
         "respond" => format!("The gateway answers it with {status}."),
         _ => {
             let why = o.detail.as_ref().map(|d| format!(": {d}")).unwrap_or_default();
-            format!("It is refused with {status} ({}){why}.", o.error.unwrap_or("?"))
+            // A call's client sees the status of gRPC.
+            let call = e.response.headers.iter().find(|(name, _)| name == "grpc-status");
+            let told = call.map_or_else(|| status.to_string(), |(name, status)| format!("{name} {status}"));
+            format!("It is refused with {told} ({}){why}.", o.error.unwrap_or("?"))
         }
     };
     let line = out.bold(&line);

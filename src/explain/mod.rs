@@ -17,14 +17,15 @@ use crate::model::ast::UpstreamProtocol;
 use crate::model::table::TableData;
 use crate::model::value::{Value, duration_text};
 use crate::plan::router::nearest;
-use crate::plan::{AuthId, Listener, Plan, Route, Server, TableId, TimeoutParts, defaults};
+use crate::plan::{AuthId, Listener, Plan, Protocols, Route, Server, TableId, TimeoutParts, defaults};
 use crate::policy::auth::{Caller, Failure, claims};
 use crate::policy::forwarded;
+use crate::policy::grpc;
 use crate::policy::limit::{Check, Verdict};
 use crate::policy::problem::FailureKind;
 use crate::state::memory::MemoryCounters;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 use jiff::Timestamp;
 use record::Recorder;
 use serde::Serialize;
@@ -202,6 +203,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     let id = "0".repeat(32);
     let head = Head {
         method: &request.method,
+        version: version(listener, request),
         scheme: listener.scheme(),
         host: host.trim_matches(['[', ']']),
         authority: url.authority,
@@ -311,6 +313,15 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         response,
         budget,
     })
+}
+
+/// The HTTP that it would come in: clients of listeners for both choose HTTP/2 for gRPC, which needs it.
+fn version(listener: &Listener, request: &Request) -> Version {
+    let Protocols { h1, h2 } = listener.protocols;
+    match h2 && (!h1 || grpc::is_call(&request.method, &request.headers)) {
+        true => Version::HTTP_2,
+        false => Version::HTTP_11,
+    }
 }
 
 /// The subject of the client's certificate, if the listener would take it.

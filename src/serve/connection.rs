@@ -66,7 +66,9 @@ pub async fn serve(worker: Rc<Worker>, port: Rc<Port>, tcp: TcpStream, peer: Soc
         let is_h2 = match transport.alpn() {
             Some(protocol) => protocol == b"h2",
             None if protocols.h1 => {
-                let (is_h2, came) = sniff(&mut transport, &client).await;
+                let Some((is_h2, came)) = sniff(&mut transport, &client).await else {
+                    return transport.end().await;
+                };
                 early = came;
                 is_h2
             }
@@ -286,8 +288,8 @@ async fn rest(transport: &Transport, client: &Client, patience: Duration) -> boo
 }
 
 /// Whether a client speaks HTTP/2, and what was read to find out: HTTP/2 begins with a preface that is no HTTP/1.1
-/// (RFC 9113, 3.4).
-async fn sniff(transport: &mut Transport, client: &Client) -> (bool, Bytes) {
+/// (RFC 9113, 3.4). None if that does not come in time.
+async fn sniff(transport: &mut Transport, client: &Client) -> Option<(bool, Bytes)> {
     client.wait(Waits::Head, client.port.patience().header);
     let mut buf = [0; http2::PREFACE.len()];
     let mut came = ReadBuf::new(&mut buf);
@@ -295,16 +297,16 @@ async fn sniff(transport: &mut Transport, client: &Client) -> (bool, Bytes) {
     let is_h2 = poll_fn(|cx| {
         loop {
             if !http2::PREFACE.starts_with(came.filled()) {
-                return Poll::Ready(false);
+                return Poll::Ready(Some(false));
             }
             let before = came.filled().len();
             if came.remaining() == 0 {
-                return Poll::Ready(true);
+                return Poll::Ready(Some(true));
             }
             match Pin::new(&mut *transport).poll_read(cx, &mut came) {
                 Poll::Ready(Ok(())) if came.filled().len() > before => {}
-                Poll::Ready(_) => return Poll::Ready(false),
-                Poll::Pending if client.is_late(cx) => return Poll::Ready(false),
+                Poll::Ready(_) => return Poll::Ready(Some(false)),
+                Poll::Pending if client.is_late(cx) => return Poll::Ready(None),
                 Poll::Pending => {
                     if last_chance || !client.poll_closing(cx) {
                         return Poll::Pending;
@@ -315,9 +317,9 @@ async fn sniff(transport: &mut Transport, client: &Client) -> (bool, Bytes) {
             }
         }
     });
-    let is_h2 = is_h2.await;
+    let is_h2 = is_h2.await?;
     client.came(Waits::Head);
-    (is_h2, Bytes::copy_from_slice(came.filled()))
+    Some((is_h2, Bytes::copy_from_slice(came.filled())))
 }
 
 /// Takes what the client still sends, for a while.

@@ -226,9 +226,7 @@ impl HeadScan {
         if target.len() > MAX_TARGET {
             return Err(Refused { status: 414, why: "the target is longer than 32 KiB" });
         }
-        if target.is_empty()
-            || !target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"' | b'`'))
-        {
+        if target.is_empty() || !is_of_uri(target) {
             return bad("a character in the target that no URI may have");
         }
         self.http_10 = match version {
@@ -291,9 +289,7 @@ impl HeadScan {
             }
             10 if name.eq_ignore_ascii_case(b"connection") => return self.connection(value),
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade.1 = true,
-            6 if name.eq_ignore_ascii_case(b"expect") && !value.trim_ascii().eq_ignore_ascii_case(b"100-continue") => {
-                return Err(Refused { status: 417, why: "an `Expect` that is not `100-continue`" });
-            }
+            6 if name.eq_ignore_ascii_case(b"expect") => return expect(value.trim_ascii()),
             _ => {}
         }
         Ok(())
@@ -376,6 +372,19 @@ const FOR_ALL: [&[u8]; 21] = [
 fn is_url(target: &[u8]) -> bool {
     let begins = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
     (begins(b"http://") || begins(b"https://")) && http::Uri::try_from(target).is_ok()
+}
+
+/// A target in any form has no other characters.
+pub(super) fn is_of_uri(target: &[u8]) -> bool {
+    target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"' | b'`'))
+}
+
+/// There is one expectation (RFC 9110, 10.1.1).
+pub(super) fn expect(value: &[u8]) -> Result<(), Refused> {
+    if value.eq_ignore_ascii_case(b"100-continue") {
+        return Ok(());
+    }
+    Err(Refused { status: 417, why: "an `Expect` that is not `100-continue`" })
 }
 
 /// `1*DIGIT`, at most 18 of them.

@@ -222,10 +222,7 @@ impl Gateway {
                 },
                 () = after(well, watchdog) => {
                     well = Instant::now();
-                    match self.crew.is_well(watchdog.unwrap_or(Duration::MAX)).await {
-                        true => service::well(),
-                        false => tracing::error!("a worker does not answer"),
-                    }
+                    self.report(watchdog).await;
                 }
                 _ = signals.upgrade.recv() => match self.upgrade(signals, origin).await {
                     Upgraded::No(why) => tracing::error!("no new process: {why}; this one serves as before"),
@@ -256,6 +253,14 @@ impl Gateway {
         Ok(())
     }
 
+    /// Tells the service manager that all is well, if it is.
+    async fn report(&self, watchdog: Option<Duration>) {
+        match self.crew.is_well(watchdog.unwrap_or(Duration::MAX)).await {
+            true => service::well(),
+            false => tracing::error!("a worker does not answer"),
+        }
+    }
+
     /// Reads the program, its tables and keys, or both.
     async fn read_again(&mut self, program: bool, materials: bool) {
         service::reloading();
@@ -284,11 +289,20 @@ impl Gateway {
             Err(why) => return Upgraded::No(why),
         };
         let mut serves = std::pin::pin!(upgrade.serves(self.options.upgrade));
+        let watchdog = service::watchdog();
+        if watchdog.is_some() {
+            self.report(watchdog).await;
+        }
+        let mut well = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = signals.end() => return Upgraded::Ended,
                 outcome = &mut serves => return outcome.map_or_else(Upgraded::No, Upgraded::By),
+                () = after(well, watchdog) => {
+                    well = Instant::now();
+                    self.report(watchdog).await;
+                }
                 number = self.crew.ended() => if let Err(failures) = self.restart(number).await {
                     failures.iter().for_each(|failure| tracing::error!("{failure}"));
                 },

@@ -82,7 +82,8 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
     let (local, listener) = client.port.current();
     let local = &*local;
     let mut end = End::new(client.clone());
-    let id = RequestId::new(&parts.headers, is_trusted(local, client));
+    let trusted = is_trusted(local, client);
+    let id = RequestId::new(&parts.headers, trusted);
     let id = id.as_str();
     if client.worker.access_log {
         end.record = Some(Box::new(record(client, parts, body_length, id)));
@@ -94,7 +95,6 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
         return prove(&proof, end, now);
     }
     let generation = &*local.generation;
-    let trusted = is_trusted(local, client);
     let local_name;
     let (host, authority, refused) = match host::of(&parts.uri, &parts.headers, client.scheme()) {
         _ if refused.is_some() => ("".into(), "", refused),
@@ -110,6 +110,7 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
     let normalised = path::normalise(raw_path);
     let head = Head {
         method: &parts.method,
+        version: parts.version,
         scheme: client.scheme(),
         host: &host,
         authority,

@@ -270,6 +270,10 @@ impl AsyncWrite for Stream {
         this.client.set_writing(false);
         // It has taken everything.
         this.pace.came(&this.client, Waits::Write, STEP, STEP);
+        if !this.client.is_answering() {
+            // Where it has found nothing to read, hyper does not try again.
+            this.nothing_came();
+        }
         this.poll_interim(cx)
     }
 

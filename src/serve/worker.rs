@@ -232,6 +232,9 @@ impl Worker {
         let mut clients = self.clients.borrow_mut();
         if clients.len() == clients.capacity() {
             clients.retain(|client| client.strong_count() > 0);
+            // A list that stays almost full would be gone through for every connection.
+            let alive = clients.len();
+            clients.reserve(alive.max(16));
         }
         clients.push(Rc::downgrade(client));
         if client.port.is_closed() {

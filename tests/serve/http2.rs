@@ -61,7 +61,8 @@ fn many_requests_share_a_connection() {
     let server = Server::answering(|got| {
         let head = got.head.lines().next().unwrap().to_owned();
         assert_eq!(field(&got.head, "x-forwarded-host"), Some("test"));
-        assert_eq!(field(&got.head, "via"), Some("1.1 gw"));
+        let via = if head.contains("/y ") { "1.1 gw" } else { "2 gw" };
+        assert_eq!(field(&got.head, "via"), Some(via));
         ok(&head)
     });
     let gateway = gateway(&server);
@@ -264,6 +265,22 @@ fn interim_responses_reach_the_client() {
         assert_eq!(go_on.status(), StatusCode::CONTINUE);
         body.send_data("x".into(), true).unwrap();
         assert_eq!(whole(response).await.0.status, 200);
+    });
+}
+
+#[test]
+fn heads_are_as_strict_as_over_http1() {
+    let server = Server::answering(|_| panic!("the server got a request"));
+    let gateway = gateway(&server);
+    run(async {
+        let mut send = connect(&gateway).await;
+        let mut asked = request(Method::GET, "/");
+        asked.headers_mut().insert("expect", "a-miracle".parse().unwrap());
+        assert_eq!(ask(&mut send, asked).await.0.status, 417);
+        let mut asked = request(Method::GET, "/");
+        let uri = http::Uri::builder().scheme("http").authority("test").path_and_query("/?q=\u{e9}");
+        *asked.uri_mut() = uri.build().unwrap();
+        assert_eq!(ask(&mut send, asked).await.0.status, 400);
     });
 }
 

@@ -130,6 +130,16 @@ fn a_client_that_is_slow_for_a_while_gets_everything() {
 }
 
 #[test]
+fn a_client_that_was_waited_for_rests_like_any_other() {
+    let (gateway, _server) = gateway();
+    let mut client = gateway.connect();
+    client.send(b"GET /large HTTP/1.1\r\nhost: test\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(client.answer().body.len(), LARGE);
+    client.assert_closed();
+}
+
+#[test]
 fn ranges_are_the_business_of_the_service() {
     let server = Server::answering(|got| ok(field(&got.head, "range").unwrap_or("none")));
     let gateway = Gateway::serve(&format!("listen http LISTEN\nroute ANY /{{rest...}} -> {}\n", server.url()));

@@ -3,12 +3,12 @@
 //! `h2` has refused already: upper case, pseudo-fields that are missing, twice, unknown or behind others, the fields of a
 //! connection, `TE` other than `trailers`, lengths that are no number or not that of the body.
 
-use super::super::guard::{MAX_FIELDS, Refused};
+use super::super::guard::{MAX_FIELDS, Refused, expect, is_of_uri};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use h2::ext::Protocol;
-use http::header::{CONTENT_LENGTH, COOKIE, SEC_WEBSOCKET_KEY};
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 
@@ -32,6 +32,9 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
     if parts.uri.authority().is_none() && !parts.headers.contains_key(http::header::HOST) {
         return bad("neither `:authority` nor `Host`");
     }
+    if parts.uri.path_and_query().is_some_and(|target| !is_of_uri(target.as_str().as_bytes())) {
+        return bad("a character in the target that no URI may have");
+    }
     if parts.headers.len() > MAX_FIELDS {
         return Err(Refused { status: 431, why: "more than 100 header fields" });
     }
@@ -49,6 +52,8 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
             cookies = cookies.saturating_add(1);
         } else if *name == CONTENT_LENGTH {
             lengths = lengths.saturating_add(1);
+        } else if *name == EXPECT {
+            expect(value)?;
         }
     }
     if lengths > 1 {

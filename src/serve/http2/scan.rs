@@ -8,17 +8,22 @@
 const BUDGET: u32 = 48;
 /// The preface of a client, before its first frame (RFC 9113, 3.4).
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How often the priority of a stream may change at once: browsers put all images anew when a page is laid out.
+const PRIORITIES: u32 = 4;
 /// Bytes of a frame's header.
 const HEADER: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+/// RFC 9218, 7.1.
+const PRIORITY_UPDATE: u8 = 16;
 
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
@@ -47,6 +52,8 @@ pub struct Scan {
     earned: u32,
     /// Streams that have been open for a while may be given up at once: a closed page does that.
     resets: u32,
+    /// And so are their priorities changed.
+    priorities: u32,
     /// When `left` was last filled.
     tick: u64,
 }
@@ -79,6 +86,7 @@ impl Scan {
             left: BUDGET,
             earned: 0,
             resets: 0,
+            priorities: 0,
             tick: 0,
         }
     }
@@ -110,6 +118,7 @@ impl Scan {
             self.left = self.left.saturating_add(passed).min(BUDGET);
             self.tick = tick;
             self.resets = open;
+            self.priorities = open.saturating_mul(PRIORITIES);
         }
     }
 
@@ -178,6 +187,10 @@ impl Scan {
             self.resets = self.resets.saturating_sub(1);
             return Ok(());
         }
+        if matches!(kind, PRIORITY | PRIORITY_UPDATE) && self.priorities > 0 {
+            self.priorities = self.priorities.saturating_sub(1);
+            return Ok(());
+        }
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
@@ -225,7 +238,8 @@ mod tests {
             frame(PING, ACK, &[0; 8]),
             frame(SETTINGS, 0, &[]),
             frame(SETTINGS, ACK, &[]),
-            frame(2, 0, &[0; 5]),
+            frame(PRIORITY, 0, &[0; 5]),
+            frame(PRIORITY_UPDATE, 0, &[0; 5]),
             frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
             frame(RST_STREAM, 0, &[0; 4]),
             [headers.clone(), frame(RST_STREAM, 0, &[0; 4])].concat(),
@@ -251,8 +265,10 @@ mod tests {
         }
         // A page with many streams is closed.
         (0..200).for_each(|_| at(&mut scan, &frame(RST_STREAM, 0, &[0; 4]), 1, 200).unwrap());
+        // Its images are in sight.
+        (0..200).for_each(|_| at(&mut scan, &frame(PRIORITY, 0, &[0; 5]), 2, 100).unwrap());
         // Ten a second are no flood.
-        for tick in 2..1000 {
+        for tick in 3..1000 {
             at(&mut scan, &frame(PING, 0, &[0; 8]), tick, 0).unwrap();
         }
     }

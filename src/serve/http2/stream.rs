@@ -197,8 +197,8 @@ pub async fn put(
         let piece = data.split_to(room.min(data.len()));
         let done = data.is_empty();
         if done || piece.len() >= CRUMB {
-            // A client may open both windows again, and measure.
-            let frames = u32::try_from(piece.len() / 4096).unwrap_or(0).saturating_add(3);
+            // A client may open both windows again, Go's does for every 4 KiB, and measure.
+            let frames = u32::try_from(piece.len() / 2048).unwrap_or(0).saturating_add(3);
             session.wire.borrow_mut().scan.earn(frames);
             if let Some(deadline) = patience {
                 deadline.disarm();
