@@ -6,6 +6,7 @@ use super::mirror::Copier;
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
 use crate::policy::limit::Hold;
+use crate::upstream::eject;
 use crate::upstream::timer::Deadline;
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -238,8 +239,8 @@ impl Body for RequestBody {
                         this.left = left;
                         if let Some(copier) = &mut this.copier {
                             frame.data_ref().into_iter().for_each(|data| copier.data(data));
-                            // Who knows its length may not ask again.
-                            if this.is_end_stream() {
+                            // Who knows its length, or has the trailers, may not ask again.
+                            if frame.is_trailers() || this.is_end_stream() {
                                 this.copier.take().into_iter().for_each(|mut copier| copier.end());
                             }
                         }
@@ -313,7 +314,9 @@ impl Body for ResponseBody {
             Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Kind::Upstream(streaming) => match Pin::new(&mut streaming.body).poll_frame(cx) {
                 Poll::Ready(frame) => {
-                    if let (Some(Err(_)), Some(verdict)) = (&frame, &mut streaming.verdict) {
+                    if let (Some(Err(error)), Some(verdict)) = (&frame, &mut streaming.verdict)
+                        && eject::is_servers(error.kind)
+                    {
                         verdict.failed();
                     }
                     frame
@@ -322,7 +325,7 @@ impl Body for ResponseBody {
                     if streaming.total.as_ref().is_some_and(|total| total.poll_expired(cx)) {
                         this.end.broke_off(&"`timeout total` is over");
                         if let Some(verdict) = &mut streaming.verdict {
-                            verdict.failed();
+                            verdict.late();
                         }
                         return Poll::Ready(Some(Err("timeout total".into())));
                     }

@@ -67,12 +67,19 @@ pub struct Verdict {
     shared: Arc<Shared>,
     picked: Picked,
     failed: bool,
+    /// The client said when the answer must have come (`grpc-timeout`).
+    by_client: bool,
 }
 
 impl Verdict {
     /// The body broke off, and not because of the client.
     pub fn failed(&mut self) {
         self.failed = true;
+    }
+
+    /// `timeout total` is over.
+    pub fn late(&mut self) {
+        self.failed = !self.by_client;
     }
 }
 
@@ -167,7 +174,8 @@ impl Attempts<'_, '_> {
                     return Err(Failure::new(FailureKind::UpstreamUnhealthy, "no server is usable"));
                 }
                 let settling = Box::pin(self.upstream.settle(self.connect()));
-                settling.await.map_err(|error| failure(Missed::Exchange(error)))?;
+                let outcome = within(total.as_ref(), settling).await.ok_or(Missed::Total);
+                outcome.and_then(|settled| settled.map_err(Missed::Exchange)).map_err(failure)?;
                 settled = true;
                 continue;
             };
@@ -176,9 +184,7 @@ impl Attempts<'_, '_> {
             let endpoint = picked.endpoint();
             let why = match &outcome {
                 Ok(answer) => answer.status().as_u16().to_smolstr(),
-                Err(Missed::Total) => {
-                    return Err(Failure::new(FailureKind::UpstreamTimeout, "`timeout total` is over"));
-                }
+                Err(Missed::Total) => return Err(failure(Missed::Total)),
                 Err(Missed::Exchange(error)) => word(error.kind),
             };
             let again = left > 0
@@ -208,7 +214,8 @@ impl Attempts<'_, '_> {
             }
             drop(outcome);
             tried.add(endpoint.id);
-            self.pause(self.forward.retries().saturating_sub(left)).await;
+            let pause = self.pause(self.forward.retries().saturating_sub(left));
+            within(total.as_ref(), pause).await.ok_or_else(|| failure(Missed::Total))?;
             left = left.saturating_sub(1);
             attempt_began = Instant::now();
             if let Some(bytes) = &self.forward.body {
@@ -239,10 +246,11 @@ impl Attempts<'_, '_> {
             }
             let outcome = self.attempt(&picked, connect, method, body, total).await;
             if self.upstream.shared().judges() {
-                self.judge(endpoint, &outcome);
+                self.judge(endpoint, &outcome, body.is_some());
             }
             let Err(Missed::Exchange(error)) = &outcome else { return (picked, outcome) };
-            if !matches!(error.kind, ErrorKind::Refused | ErrorKind::Connect) {
+            // An earlier stream may have taken some of the body.
+            if error.body_consumed || !matches!(error.kind, ErrorKind::Refused | ErrorKind::Connect) {
                 return (picked, outcome);
             }
             tried.add(endpoint.id);
@@ -255,12 +263,14 @@ impl Attempts<'_, '_> {
         }
     }
 
-    /// What this attempt says about the server. A good head is judged when its body has come.
+    /// What this attempt says about the server. A good head is judged when its body has come. While the request was still
+    /// being sent, nobody knows who was slow; and a client that sets the time says nothing about a server.
     #[cold]
-    fn judge(&self, endpoint: &Endpoint, outcome: &Result<Answered, Missed>) {
+    fn judge(&self, endpoint: &Endpoint, outcome: &Result<Answered, Missed>, sending: bool) {
         let failure = match outcome {
             Ok(answer) if eject::is_failure(answer.status()) => answer.status().as_u16().to_smolstr(),
             Ok(_) => return,
+            Err(Missed::Total) if sending || self.decided.cx.is_grpc() => return,
             Err(Missed::Total) => word(ErrorKind::ResponseTimeout),
             Err(Missed::Exchange(error)) if eject::is_servers(error.kind) => word(error.kind),
             Err(Missed::Exchange(_)) => return,
@@ -270,8 +280,14 @@ impl Attempts<'_, '_> {
 
     fn verdict(&self, picked: &Picked, answer: &Answered) -> Option<Box<Verdict>> {
         let shared = self.upstream.shared();
-        (shared.judges() && !eject::is_failure(answer.status()))
-            .then(|| Box::new(Verdict { shared: shared.clone(), picked: picked.clone(), failed: false }))
+        (shared.judges() && !eject::is_failure(answer.status())).then(|| {
+            Box::new(Verdict {
+                shared: shared.clone(),
+                picked: picked.clone(),
+                failed: false,
+                by_client: self.decided.cx.is_grpc(),
+            })
+        })
     }
 
     fn connect(&self) -> Duration {
@@ -300,19 +316,7 @@ impl Attempts<'_, '_> {
         let server = &picked.endpoint().target;
         let head = Outgoing { decided: self.decided, forward: self.forward, server, entropy };
         let exchange = self.upstream.exchange(picked, &mut request, head, body);
-        let outcome = match total {
-            None => exchange.await,
-            Some(total) => {
-                let mut exchange = pin!(exchange);
-                let outcome = poll_fn(|cx| match exchange.as_mut().poll(cx) {
-                    Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
-                    Poll::Pending if total.poll_expired(cx) => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
-                });
-                outcome.await.ok_or(Missed::Total)?
-            }
-        };
-        match outcome {
+        match within(total, exchange).await.ok_or(Missed::Total)? {
             Ok(Answer::Response(response)) => {
                 let (parts, body) = response.into_parts();
                 Ok(Answered::Response(parts, body))
@@ -353,7 +357,7 @@ impl Attempts<'_, '_> {
             return on && (repeatable || !error.body_consumed);
         }
         if error.kind.is_connect() {
-            return self.on().contains(&RetryOn::Connect);
+            return (repeatable || !error.body_consumed) && self.on().contains(&RetryOn::Connect);
         }
         let on = if error.kind.is_timeout() { RetryOn::Timeout } else { RetryOn::Reset };
         method.is_idempotent() && (repeatable || !error.body_consumed) && self.on().contains(&on)
@@ -411,6 +415,18 @@ impl Answered {
             Answered::Upgrade(parts, upgraded) => Reached::Upgrade(parts, upgraded, idle),
         }
     }
+}
+
+/// Waits for `future` until `timeout total`, if there is one, is over.
+async fn within<F: Future>(total: Option<&Deadline>, future: F) -> Option<F::Output> {
+    let Some(total) = total else { return Some(future.await) };
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if total.poll_expired(cx) => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
 }
 
 enum Missed {

@@ -58,17 +58,25 @@ impl Generation {
         Ok((Generation { plan, materials, trust, endpoints, issued, upstreams, gates }, problems))
     }
 
-    /// The same with tables, keys and certificates read anew.
-    pub fn with_fresh_materials(&self) -> (Generation, Vec<Problem>) {
+    /// The same with tables, keys and certificates read anew, those of upstreams, too: a listener may have the same files.
+    pub fn with_fresh_materials(&self, workers: usize) -> (Generation, Vec<Problem>) {
         let (materials, mut problems) = Materials::read(&self.plan, Some((&self.plan, &self.materials)));
         let endpoints = Endpoint::all(&self.plan.listeners, &self.by_listener(), &self.issued, &mut problems);
+        let workers = u32::try_from(workers).unwrap_or(u32::MAX);
+        let upstreams = self.plan.upstreams.iter().zip(&self.upstreams).map(|(upstream, before)| {
+            share(upstream, Some(self), workers).unwrap_or_else(|message| {
+                problems.push(Problem { message, fatal: false });
+                before.clone()
+            })
+        });
+        let upstreams = upstreams.collect();
         let fresh = Generation {
             plan: self.plan.clone(),
             materials,
             trust: self.trust.clone(),
             endpoints,
             issued: self.issued.clone(),
-            upstreams: self.upstreams.clone(),
+            upstreams,
             gates: self.gates.clone(),
         };
         (fresh, problems)

@@ -49,7 +49,7 @@ impl Gateway {
 
     /// Reads tables and keys again.
     pub(super) async fn refresh(&mut self) {
-        let (generation, problems) = self.generation.with_fresh_materials();
+        let (generation, problems) = self.generation.with_fresh_materials(self.options.workers);
         log_problems(&problems);
         for listener in generation.with_new_certificates(&self.generation) {
             tracing::info!(listener, "new certificates");

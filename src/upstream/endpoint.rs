@@ -138,12 +138,14 @@ impl Endpoint {
         State::Up
     }
 
-    /// It was chosen. If it is under suspicion and this request is to find out, the others wait for what comes of it.
+    /// It was chosen. If it is under suspicion this request is to find out: true, and the others wait for what comes of it.
     #[inline]
-    pub(super) fn chosen(&self) {
-        if self.marks.bits.load(Relaxed) & SUSPECT != 0 {
+    pub(super) fn chosen(&self) -> bool {
+        let suspect = self.marks.bits.load(Relaxed) & SUSPECT != 0;
+        if suspect {
             self.marks.suspect_until.store(after(SUSPECT_MOST), Relaxed);
         }
+        suspect
     }
 
     /// No connection came about.
@@ -155,7 +157,7 @@ impl Endpoint {
         self.marks.bits.fetch_or(SUSPECT, Relaxed);
     }
 
-    /// A connection came about.
+    /// A connection came about, or the request that was to find out had an answer on one from before.
     pub(super) fn accepted(&self) {
         if self.marks.bits.load(Relaxed) & SUSPECT != 0 {
             self.marks.suspicions.store(0, Relaxed);

@@ -85,19 +85,27 @@ struct Members {
 
 /// A chosen endpoint. It stays usable when it is no longer one of the upstream's.
 #[derive(Clone)]
-pub struct Picked(Rc<Pool>);
+pub struct Picked {
+    pool: Rc<Pool>,
+    /// It is under suspicion, and this request is to find out.
+    trial: bool,
+}
 
 impl Picked {
+    fn new(pool: Rc<Pool>) -> Self {
+        Self { trial: pool.endpoint().chosen(), pool }
+    }
+
     /// What was chosen.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
-        self.0.endpoint()
+        self.pool.endpoint()
     }
 
     /// Connections of this worker to it, idle or in use.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.0.connections()
+        self.pool.connections()
     }
 }
 
@@ -141,16 +149,13 @@ impl Upstream {
             && let Some(pool) = members.pools.iter().find(|pool| pool.endpoint().id == id)
             && pool.endpoint().state() == State::Up
         {
-            return Some(Picked(pool.clone()));
+            return Some(Picked::new(pool.clone()));
         }
         let state = |at: usize| members.pools.get(at).map_or(State::Down, |pool| pool.endpoint().state());
         let load = |at: usize| members.pools.get(at).map_or(0, |pool| pool.endpoint().load().load(Relaxed));
         let facts = Facts { state: &state, load: &load, key, tried };
         let at = members.balancer.pick(&facts, &mut self.rng.borrow_mut())?;
-        members.pools.get(at).map(|pool| {
-            pool.endpoint().chosen();
-            Picked(pool.clone())
-        })
+        members.pools.get(at).map(|pool| Picked::new(pool.clone()))
     }
 
     /// Another address of the same server, for a request that found nobody at this one.
@@ -158,13 +163,13 @@ impl Upstream {
     pub fn sibling(&self, of: &Picked, tried: &Tried) -> Option<Picked> {
         let members = self.members.borrow();
         let place = |pool: &Rc<Pool>| members.set.members.iter().find(|m| Arc::ptr_eq(&m.endpoint, pool.endpoint()));
-        let server = place(&of.0)?.server;
+        let server = place(&of.pool)?.server;
         let others = members.set.members.iter().zip(&members.pools).filter(|(member, pool)| {
             let endpoint = pool.endpoint();
             member.server == server && !tried.has(endpoint.id) && endpoint.state() != State::Down
         });
         let best = others.min_by_key(|(_, pool)| pool.endpoint().state() != State::Up);
-        best.map(|(_, pool)| Picked(pool.clone()))
+        best.map(|(_, pool)| Picked::new(pool.clone()))
     }
 
     /// Nothing could be chosen: waits for names that are being looked for, for `patience` at most.
@@ -208,7 +213,7 @@ impl Upstream {
     /// # Errors
     /// Those of connecting, and [`ErrorKind::Overloaded`].
     pub async fn connect(&self, picked: &Picked, connect: Duration) -> Result<Conn, ExchangeError> {
-        picked.0.checkout(Want::Any, connect).await
+        picked.pool.checkout(Want::Any, connect).await
     }
 
     /// One attempt at a request: takes a connection or a stream and [`send`]s. Where an idle connection turns out
@@ -227,7 +232,11 @@ impl Upstream {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
     {
-        picked.0.exchange(request, &head, body).await
+        let answer = picked.pool.exchange(request, &head, body).await;
+        if picked.trial && answer.is_ok() {
+            picked.endpoint().accepted();
+        }
+        answer
     }
 }
 

@@ -198,7 +198,8 @@ pub(super) async fn reaper(members: Weak<RefCell<Members>>, idle: Duration) {
         let Some(members) = members.upgrade() else { return };
         members.borrow().pools.iter().for_each(|pool| {
             pool.reap();
-            // A place may have come free where HTTP/1.1 had them all.
+            // A place may have come free where HTTP/1.1 had them all, or a server in doubt has answered.
+            pool.grant_streams();
             pool.serve_waiting(Timeouts::default().connect);
         });
     }

@@ -313,6 +313,27 @@ fn the_gateway_has_a_certificate_and_changes_it() {
 }
 
 #[test]
+fn a_certificate_that_a_listener_has_too_changes_for_both() {
+    let (authority, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let (good, bad) = (clients.sign("gateway"), Authority::new("nobody").sign("gateway"));
+    let server = Hyper::telling(Some(tls(&authority.sign("127.0.0.1"), &["http/1.1"], Some(&clients))));
+    let files = [("ca.pem", authority.pem.as_str()), ("gw.pem", &bad.chain), ("gw.key", &bad.key)];
+    let pair = "certificate \"gw.pem\" key \"gw.key\"";
+    let program = https(server.port(), &format!("tls {{ ca \"ca.pem\"; {pair} }}"));
+    let gateway =
+        Gateway::with_files(&format!("{program}\nlisten secure https {} {{ {pair} }}\n", free_port()), &files);
+    assert_eq!(gateway.get("/").status, 502);
+    gateway.replace("gw.key", &good.key);
+    gateway.replace("gw.pem", &good.chain);
+    gateway.await_log("new certificates");
+    let taken = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        gateway.get("/").status == 200
+    });
+    assert!(taken, "{}", gateway.log());
+}
+
+#[test]
 fn what_is_wrong_with_files_is_said_at_start() {
     let authority = Authority::new("tests");
     let (one, two) = (authority.sign("a"), authority.sign("b"));

@@ -1,7 +1,7 @@
 //! Which servers an upstream has, and which of them may be used.
 
 use crate::backend::{Backend, Dns, program};
-use crate::support::{Client, Gateway, PATIENCE, field, ok};
+use crate::support::{Client, Gateway, PATIENCE, Server, field, ok, read_head};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::mpsc;
@@ -324,6 +324,42 @@ fn every_kind_of_failure_counts() {
         gateway.await_log(&format!("server ejected: 2 failures in a row, the last: {word}"));
         assert_eq!(names(&answers(&gateway, 4)), ["b"]);
     }
+}
+
+#[test]
+fn failures_of_clients_do_not_count() {
+    // Answers before it has the whole request, and goes on.
+    let early = |name: &'static str| {
+        Server::raw(move |mut stream, mut reader| {
+            while let Some(head) = read_head(&mut reader) {
+                if head.contains("/total") {
+                    continue;
+                }
+                let answer = match head.starts_with("POST") {
+                    true => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n".to_vec(),
+                    false => ok(name),
+                };
+                let _ = stream.write_all(&answer);
+            }
+        })
+    };
+    let (a, b) = (early("a"), early("b"));
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN\nupstream up {{ server {}; server {}; balance round-robin; eject after 1 failures for 1m }}\n\
+         route POST /total -> up {{ timeout total 200ms }}\nroute ANY /{{rest...}} -> up\n",
+        a.url(),
+        b.url()
+    ));
+    for path in ["/", "/", "/total", "/total"] {
+        let mut client = gateway.connect();
+        let begin = format!("POST {path} HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        client.send(begin.as_bytes());
+        if path == "/" {
+            client.send(b"no chunk\r\n");
+        }
+        client.try_answer(false);
+    }
+    assert_eq!(names(&answers(&gateway, 8)), ["a", "b"], "{}", gateway.log());
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn upstream(config: Config) -> Upstream {
 impl Upstream {
     /// An endpoint by its place.
     fn at(&self, at: usize) -> Picked {
-        Picked(self.members.borrow().pools[at].clone())
+        Picked { pool: self.members.borrow().pools[at].clone(), trial: false }
     }
 
     /// Connections to an endpoint, idle or in use.
