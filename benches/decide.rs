@@ -119,6 +119,10 @@ impl World for Nowhere {
         std::future::ready(Verdict::default())
     }
 
+    async fn token(&self, _: gw::plan::UpstreamId, _: std::time::Duration) -> Result<http::HeaderValue, String> {
+        Ok(http::HeaderValue::from_static("Bearer <token of oauth>"))
+    }
+
     async fn body(&self, _: u64) -> Result<bytes::Bytes, BodyFailure> {
         Ok(bytes::Bytes::new())
     }

@@ -21,6 +21,8 @@ mod http2_attacks;
 mod http2_websocket;
 #[path = "serve/life.rs"]
 mod life;
+#[path = "serve/oauth.rs"]
+mod oauth;
 #[path = "serve/paths.rs"]
 mod paths;
 #[path = "serve/policies.rs"]

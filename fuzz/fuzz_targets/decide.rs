@@ -109,6 +109,10 @@ impl World for Imagined<'_> {
         std::future::ready(self.counters.take_now(checks, self.now()))
     }
 
+    async fn token(&self, _: gw::plan::UpstreamId, _: std::time::Duration) -> Result<http::HeaderValue, String> {
+        Ok(http::HeaderValue::from_static("Bearer <token of oauth>"))
+    }
+
     async fn body(&self, max: u64) -> Result<bytes::Bytes, BodyFailure> {
         match self.body.len() as u64 > max {
             true => Err(BodyFailure::TooLarge),

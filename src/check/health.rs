@@ -171,6 +171,7 @@ impl<'p> Compiler<'p> {
             ("health", u.health.as_ref().map(|h| h.span)),
             ("eject", u.eject.as_ref().map(|e| e.span)),
             ("sticky", u.sticky.as_ref().map(|s| s.span)),
+            ("oauth", u.oauth.as_ref().map(|o| o.span)),
         ];
         for (word, span) in said {
             let Some(span) = span else { continue };

@@ -12,6 +12,7 @@ pub mod inputs;
 mod invariant;
 mod listen;
 mod names;
+mod oauth;
 mod outbound;
 mod redirect;
 mod route;

@@ -89,6 +89,8 @@ impl<'p> Compiler<'p> {
         let eject = eject.and_then(|e| self.eject(e));
         let sticky = u.sticky.as_ref().or_else(|| all.and_then(|a| a.sticky.as_ref()));
         let sticky = sticky.and_then(|s| self.sticky(s));
+        let oauth = u.oauth.as_ref().or_else(|| all.and_then(|a| a.oauth.as_ref()).filter(|_| u.echo.is_none()));
+        let oauth = oauth.and_then(|o| self.oauth(o));
         self.without_servers(u);
         if !u.damaged {
             self.alone(u, &servers);
@@ -111,6 +113,7 @@ impl<'p> Compiler<'p> {
             health,
             eject,
             sticky,
+            oauth,
             limits,
             tls,
             host,

@@ -84,6 +84,17 @@ impl Fields {
         self.added.extend(value.and_then(field_value).map(|v| (name.clone(), v)));
     }
 
+    /// The token of an upstream's `oauth`, over what is there.
+    pub(super) fn authorize(&mut self, value: HeaderValue) {
+        self.set(&header::AUTHORIZATION, None);
+        self.added.push((header::AUTHORIZATION, value));
+    }
+
+    /// The Authorization field that is written here.
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.added.iter().find(|(name, _)| *name == header::AUTHORIZATION).map(|(_, value)| value)
+    }
+
     /// `set cookie` or `remove cookie`.
     pub(super) fn cookie(&mut self, name: &SmolStr, value: Option<&str>) {
         self.cookies.retain(|(n, _)| n != name);

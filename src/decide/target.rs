@@ -10,7 +10,8 @@ use super::{Decided, Outcome};
 use crate::model::eval::eval;
 use crate::model::ir::Ir;
 use crate::plan::{
-    self, Balance, Inbound, PathPart, PathTemplate, RetryParts, Route, Step, Target, TimeoutParts, UpstreamId, defaults,
+    self, Balance, Inbound, PathPart, PathTemplate, Plan, RetryParts, Route, Step, Target, TimeoutParts, UpstreamId,
+    defaults,
 };
 use crate::policy::grpc;
 use crate::policy::limit::Check;
@@ -18,6 +19,7 @@ use crate::policy::problem::FailureKind;
 use bytes::Bytes;
 use http::Method;
 use std::hash::{DefaultHasher, Hasher};
+use std::time::Duration;
 
 /// A request on its way to an upstream.
 #[derive(Debug)]
@@ -82,6 +84,10 @@ pub(super) async fn choose<'r, W: World, T: Trace>(
             Target::Forward(f) => {
                 let mut forward = forward(decided, route, f, world, trace)?;
                 upstream_limits(decided, forward.upstream, world, trace).await?;
+                if has_oauth(decided.cx.plan, &forward) {
+                    // Boxed: other requests would carry the room for it.
+                    Box::pin(authorize(decided.cx.plan, &mut forward, world, trace)).await?;
+                }
                 forward.body = decided.cx.body.clone();
                 return Ok(Outcome::Forward(forward));
             }
@@ -391,6 +397,46 @@ fn encode_query(text: &str) -> String {
         }
     }
     out
+}
+
+#[inline]
+fn has_oauth(plan: &Plan, forward: &Forward) -> bool {
+    let of = |forward: &Forward| plan.upstream(forward.upstream).is_some_and(|upstream| upstream.oauth.is_some());
+    of(forward) || forward.mirrors.iter().any(of)
+}
+
+/// The token of the upstream's `oauth`, in place of the client's credential. What the program writes itself stays.
+async fn authorize<W: World, T: Trace>(
+    plan: &Plan,
+    forward: &mut Forward,
+    world: &W,
+    trace: &T,
+) -> Result<(), Refused> {
+    if let Some((upstream, oauth)) = plan.upstream(forward.upstream).and_then(|u| Some((u, u.oauth.as_ref()?))) {
+        let own = forward.fields.authorization().is_some();
+        trace.step("request", &oauth.origin, || match own {
+            true => "the program writes header.authorization itself: the token is not sent".into(),
+            false => "header.authorization is the token that is fetched for the upstream".into(),
+        });
+        if !own {
+            let patience = forward.timeouts.connect.unwrap_or(defaults::CONNECT);
+            let token = world.token(forward.upstream, patience).await.map_err(|why| {
+                let detail = format!("`{}` has no token: {why}", upstream.name);
+                Refused::new(FailureKind::UpstreamUnhealthy, detail)
+            })?;
+            forward.fields.authorize(token);
+        }
+    }
+    // A copy waits for nothing, and goes nowhere without a token.
+    for mut copy in std::mem::take(&mut forward.mirrors) {
+        let needed = plan.upstream(copy.upstream).is_some_and(|upstream| upstream.oauth.is_some());
+        if needed && copy.fields.authorization().is_none() {
+            let Ok(token) = world.token(copy.upstream, Duration::ZERO).await else { continue };
+            copy.fields.authorize(token);
+        }
+        forward.mirrors.push(copy);
+    }
+    Ok(())
 }
 
 /// `limit`s of the upstream itself: its failures are `overloaded`, not the client's.

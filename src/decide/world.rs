@@ -2,13 +2,14 @@
 
 use super::route::Verdict;
 use crate::model::table::TableData;
-use crate::plan::{AuthId, Origin, TableId};
+use crate::plan::{AuthId, Origin, TableId, UpstreamId};
 use crate::policy::auth::{Caller, Failure};
 use crate::policy::limit::{self, Check};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Clock, randomness, counters, credentials and bodies. `serve` gives the live ones, `explain` ones that read and spend nothing.
 pub trait World {
@@ -29,6 +30,10 @@ pub trait World {
 
     /// Tests all limits and, if none refuses, takes one of each.
     fn take<'a>(&'a self, checks: &'a [Check<'a>]) -> impl Future<Output = limit::Verdict> + 'a;
+
+    /// The Authorization field with the token that is fetched for an upstream. Waits for the first one, for `patience` at
+    /// most; the error says why there is none.
+    fn token(&self, upstream: UpstreamId, patience: Duration) -> impl Future<Output = Result<HeaderValue, String>>;
 
     /// The whole request body, if it is no longer than `max` bytes.
     fn body(&self, max: u64) -> impl Future<Output = Result<Bytes, BodyFailure>>;

@@ -171,6 +171,10 @@ codes! {
     E0641 Error "a health check that cannot be made"
     E0642 Error "a cookie that cannot be sticky"
     E0643 Error "a setting about servers where there are none"
+    // E0644: tokens for upstreams (check/oauth)
+    E0644 Error "an `oauth` without a setting it needs"
+    E0645 Error "a token endpoint that cannot be used"
+    E0646 Error "not a scope"
     // E065: how upstreams are spoken to (check/transport)
     E0656 Error "a version of HTTP that a server's scheme cannot carry"
     E0657 Error "a `tls` block without https servers"

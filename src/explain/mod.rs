@@ -17,7 +17,7 @@ use crate::model::ast::UpstreamProtocol;
 use crate::model::table::TableData;
 use crate::model::value::{Value, duration_text};
 use crate::plan::router::nearest;
-use crate::plan::{AuthId, Listener, Plan, Protocols, Route, Server, TableId, TimeoutParts, defaults};
+use crate::plan::{AuthId, Listener, Plan, Protocols, Route, Server, TableId, TimeoutParts, UpstreamId, defaults};
 use crate::policy::auth::{Caller, Failure, claims};
 use crate::policy::forwarded;
 use crate::policy::grpc;
@@ -25,7 +25,7 @@ use crate::policy::limit::{Check, Verdict};
 use crate::policy::problem::FailureKind;
 use crate::state::memory::MemoryCounters;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use jiff::Timestamp;
 use record::Recorder;
 use serde::Serialize;
@@ -35,6 +35,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// A request to be explained.
 #[derive(Debug, Clone)]
@@ -491,6 +492,10 @@ impl World for Imagined<'_> {
 
     fn take<'a>(&'a self, checks: &'a [Check<'a>]) -> impl Future<Output = Verdict> + 'a {
         std::future::ready(self.counters.take_now(checks, self.request.at))
+    }
+
+    async fn token(&self, _: UpstreamId, _: Duration) -> Result<HeaderValue, String> {
+        Ok(HeaderValue::from_static("Bearer <token of oauth>"))
     }
 
     async fn body(&self, max: u64) -> Result<Bytes, BodyFailure> {

@@ -291,6 +291,12 @@ fn upstream(plan: &Plan, upstream: &Upstream) -> Json {
             EjectWhen::Failures(n) => json!({ "after_failures": n, "for_ms": millis(e.period) }),
             EjectWhen::Share(p) => json!({ "over_percent": p, "for_ms": millis(e.period) }),
         }),
+        "oauth": upstream.oauth.as_ref().map(|o| json!({
+            "token_endpoint": o.endpoint(),
+            "client_id": o.client_id.as_str(),
+            "scopes": o.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>(),
+            "audience": o.audience.as_deref(),
+        })),
         "sticky": upstream.sticky.as_ref().map(|s| json!({ "cookie": s.cookie.as_str(), "for_ms": s.period.map(millis) })),
         "limits": upstream.limits.iter().map(|s: &Step<_>| steps(&s.origin)).collect::<Vec<_>>(),
         "send": upstream.send.iter().map(|s| steps(&s.origin)).collect::<Vec<_>>(),

@@ -298,6 +298,8 @@ pub struct Upstream {
     pub eject: Option<Eject>,
     /// `sticky cookie NAME`.
     pub sticky: Option<Sticky>,
+    /// `oauth {…}`.
+    pub oauth: Option<Oauth>,
     /// `echo`.
     pub echo: Option<Span>,
     /// `balance …`.
@@ -379,6 +381,27 @@ pub struct UpstreamTls {
     /// `server-name S`.
     pub server_name: Option<Expr>,
     /// The word `tls`.
+    pub span: Span,
+}
+
+/// `oauth {…}` of an upstream.
+#[derive(Debug, Default)]
+pub struct Oauth {
+    /// `token-endpoint URL`.
+    pub endpoint: Option<Expr>,
+    /// `client-id E`.
+    pub client_id: Option<Expr>,
+    /// `client-secret E`.
+    pub client_secret: Option<Expr>,
+    /// `scopes S, …`.
+    pub scopes: Vec<Expr>,
+    /// `audience S`.
+    pub audience: Option<Expr>,
+    /// `ca P`.
+    pub ca: Option<Expr>,
+    /// A setting in it is wrong, and reported.
+    pub damaged: bool,
+    /// The word `oauth`.
     pub span: Span,
 }
 

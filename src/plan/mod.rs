@@ -3,6 +3,7 @@
 //! Everything refers to everything else by index: [`RouteId`], [`UpstreamId`], [`AuthId`], [`LimitId`], [`TableId`].
 
 mod acme;
+mod oauth;
 pub mod router;
 
 use crate::model::ast::{
@@ -14,6 +15,7 @@ use crate::model::value::Rate;
 pub use acme::{Acme, Issuer};
 use http::{HeaderName, Method};
 use ipnet::IpNet;
+pub use oauth::Oauth;
 use router::Router;
 use smol_str::SmolStr;
 use std::net::SocketAddr;
@@ -654,6 +656,8 @@ pub struct Upstream {
     pub eject: Option<Eject>,
     /// Clients stay at one server.
     pub sticky: Option<Sticky>,
+    /// Requests carry a token that is fetched for them.
+    pub oauth: Option<Oauth>,
     /// `limit`s of the upstream itself.
     pub limits: Box<[Step<LimitUse>]>,
     /// How TLS is spoken to `https` servers.

@@ -201,6 +201,12 @@ impl Attempts<'_, '_> {
                 );
             if !again {
                 let answer = outcome.map_err(failure)?;
+                if answer.status() == StatusCode::UNAUTHORIZED
+                    && let Some(oauth) = self.upstream.shared().oauth()
+                    && let Some(sent) = self.forward.fields.authorization()
+                {
+                    oauth.rejected(sent);
+                }
                 let verdict = self.verdict(&picked, &answer);
                 return Ok(Got {
                     server: endpoint.target.authority.clone(),

@@ -3,6 +3,7 @@
 use super::tls::{Endpoint, Issued};
 use crate::load::materials::{Materials, Problem};
 use crate::model::ast::UpstreamProtocol;
+use crate::model::value::Secret;
 use crate::plan::{self, Plan, UpstreamId};
 use crate::policy::forwarded;
 use crate::upstream::budget::Limits as Budget;
@@ -134,7 +135,8 @@ fn share(upstream: &plan::Upstream, old: Option<&Generation>, workers: u32) -> R
     if let Some(same) = old.and_then(|old| old.shared_of(&upstream.name)).filter(|shared| shared.config == config) {
         return Ok(Some(same.clone()));
     }
-    for server in config.servers.iter().filter(|server| server.scheme == Scheme::Https) {
+    let oauth = config.oauth.iter().map(|oauth| &oauth.server);
+    for server in config.servers.iter().chain(oauth).filter(|server| server.scheme == Scheme::Https) {
         tls::server_name(&server.host).map_err(|error| wrong(&error))?;
     }
     let before = old.and_then(|old| old.shared_of(&upstream.name));
@@ -167,7 +169,21 @@ fn config(upstream: &plan::Upstream, workers: u32) -> Result<Config, TlsError> {
     } else {
         config::Tls::default()
     };
+    let oauth = upstream.oauth.as_ref().map(|oauth| {
+        let plan::Oauth { client_id, client_secret, scopes, audience, .. } = oauth;
+        Ok(config::Oauth {
+            server: server(&oauth.server),
+            path: oauth.path.to_string(),
+            client_id: client_id.to_string(),
+            // Nothing is served while an input has no value.
+            client_secret: client_secret.clone().unwrap_or_else(|| Secret::new("")),
+            scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+            audience: audience.as_ref().map(ToString::to_string),
+            tls: config::Tls { roots: pem(&oauth.ca)?, ..config::Tls::default() },
+        })
+    });
     Ok(Config {
+        oauth: oauth.transpose()?,
         name: upstream.name.to_string(),
         servers: upstream.servers.iter().map(server).collect(),
         balance,

@@ -6,14 +6,15 @@ use super::generation::Local;
 use super::worker::Worker;
 use crate::decide::{BodyFailure, Refusal, World};
 use crate::model::table::TableData;
-use crate::plan::{AuthId, TableId};
+use crate::plan::{AuthId, TableId, UpstreamId};
 use crate::policy::auth::Caller;
 use crate::policy::limit::{Check, Verdict};
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Clock, dice, counters, keys and the request's body.
 pub struct Live<'a> {
@@ -52,6 +53,13 @@ impl World for Live<'_> {
 
     fn take<'a>(&'a self, checks: &'a [Check<'a>]) -> impl Future<Output = Verdict> + 'a {
         std::future::ready(self.worker.counters.take_now(checks, self.now))
+    }
+
+    async fn token(&self, upstream: UpstreamId, patience: Duration) -> Result<HeaderValue, String> {
+        match self.local.upstream(upstream) {
+            Some(upstream) => upstream.token(patience).await,
+            None => Err("it has no servers".to_owned()),
+        }
     }
 
     async fn body(&self, max: u64) -> Result<Bytes, BodyFailure> {

@@ -1,6 +1,7 @@
 //! What an upstream is: its servers, how they are balanced and pooled, and how patient the client is.
 
 use super::tls::TlsError;
+use crate::model::value::Secret;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,8 @@ pub struct Config {
     pub health: Option<crate::plan::Health>,
     /// Servers that fail are left out.
     pub eject: Option<crate::plan::Eject>,
+    /// Tokens are fetched for it.
+    pub oauth: Option<Oauth>,
 }
 
 impl Config {
@@ -38,7 +41,7 @@ impl Config {
 }
 
 /// One server, or the servers that DNS has under one name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `http` or `https`.
     pub scheme: Scheme,
@@ -199,6 +202,25 @@ pub struct Tls {
     pub identity: Option<(Pem, Pem)>,
     /// The name that certificates must have, and that SNI carries, instead of the server's.
     pub name: Option<String>,
+}
+
+/// How tokens are fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oauth {
+    /// Who gives them.
+    pub server: Server,
+    /// Path and query of the token endpoint.
+    pub path: String,
+    /// Who the gateway is there.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: Secret,
+    /// Scopes, with blanks between them.
+    pub scope: Option<String>,
+    /// Whom the token is for.
+    pub audience: Option<String>,
+    /// How TLS is spoken to the token endpoint.
+    pub tls: Tls,
 }
 
 /// A PEM file as it was read: another text makes another configuration.

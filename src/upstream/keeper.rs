@@ -1,11 +1,12 @@
-//! What upstreams need besides requests: names followed, servers asked whether they are well. One thread for the process,
+//! What upstreams need besides requests: names followed, servers asked whether they are well,
+//! tokens fetched. One thread for the process,
 //! begun when the first upstream needs it.
 
 use super::config::Host;
-use super::health;
 use super::resolve::{self, Resolver};
 use super::shared::Shared;
 use super::timer::Timer;
+use super::{health, oauth};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -54,7 +55,7 @@ impl Keeper {
 }
 
 fn needs_keeping(shared: &Shared) -> bool {
-    shared.config.is_dynamic() || shared.config.health.is_some()
+    shared.config.is_dynamic() || shared.config.health.is_some() || shared.oauth().is_some()
 }
 
 fn run(server: Option<SocketAddr>, mut commands: mpsc::UnboundedReceiver<Vec<Arc<Shared>>>) -> io::Result<()> {
@@ -84,16 +85,24 @@ struct Kept {
 
 impl Kept {
     fn begin(shared: Arc<Shared>, resolver: &Rc<Resolver>, timer: &Timer) -> Kept {
-        let names = shared.config.servers.iter().enumerate();
-        let names = names.filter(|(_, server)| !matches!(server.host, Host::Ip(_)));
-        let tasks =
-            names.map(|(at, _)| tokio::task::spawn_local(resolve::follow(shared.clone(), at, resolver.clone())));
-        let mut tasks: Vec<_> = tasks.collect();
+        let mut tasks = follow(&shared, resolver);
         if shared.config.health.is_some() {
             tasks.push(tokio::task::spawn_local(health::watch(shared.clone(), timer.clone())));
         }
+        if let Some(oauth) = shared.oauth() {
+            tasks.append(&mut follow(&oauth.endpoint, resolver));
+            tasks.push(tokio::task::spawn_local(oauth::keep(oauth.clone(), timer.clone())));
+        }
         Kept { shared, tasks }
     }
+}
+
+/// Follows the names of its servers.
+fn follow(shared: &Arc<Shared>, resolver: &Rc<Resolver>) -> Vec<JoinHandle<()>> {
+    let names = shared.config.servers.iter().enumerate();
+    let names = names.filter(|(_, server)| !matches!(server.host, Host::Ip(_)));
+    let names = names.map(|(at, _)| tokio::task::spawn_local(resolve::follow(shared.clone(), at, resolver.clone())));
+    names.collect()
 }
 
 impl Drop for Kept {

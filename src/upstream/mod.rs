@@ -31,6 +31,7 @@ pub mod head;
 mod health;
 pub mod http2;
 pub mod keeper;
+mod oauth;
 pub mod offline;
 mod pool;
 mod resolve;
@@ -49,6 +50,7 @@ pub use config::{Config, Limits, Server, Timeouts};
 pub use conn::Conn;
 pub use endpoint::{Endpoint, Set, State};
 pub use error::{ErrorKind, ExchangeError, Malformed};
+pub use oauth::Oauth;
 pub use send::{Answer, Request, WriteHead, send};
 pub use shared::Shared;
 pub use upgrade::Upgraded;
@@ -56,6 +58,7 @@ pub use upgrade::Upgraded;
 use balance::{Balancer, Facts, Tried};
 use bytes::Bytes;
 use conn::Connector;
+use http::HeaderValue;
 use http_body::Body;
 use pool::{Pool, Want};
 use std::cell::{Cell, RefCell};
@@ -74,6 +77,8 @@ pub struct Upstream {
     version: Cell<u32>,
     members: Rc<RefCell<Members>>,
     rng: RefCell<fastrand::Rng>,
+    /// The token, and the version that it is of.
+    token: RefCell<(u32, Option<HeaderValue>)>,
 }
 
 /// What a worker made of the endpoints.
@@ -127,6 +132,7 @@ impl Upstream {
             timer: timer.clone(),
             shared,
             rng: RefCell::new(fastrand::Rng::new()),
+            token: RefCell::default(),
         }
     }
 
@@ -156,6 +162,24 @@ impl Upstream {
         let facts = Facts { state: &state, load: &load, key, tried };
         let at = members.balancer.pick(&facts, &mut self.rng.borrow_mut())?;
         members.pools.get(at).map(|pool| Picked::new(pool.clone()))
+    }
+
+    /// The Authorization field with the token that is fetched for it; see [`Oauth`]. Waits for the first one.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn token(&self, patience: Duration) -> Result<HeaderValue, String> {
+        let Some(oauth) = self.shared.oauth() else { return Err("none is fetched".to_owned()) };
+        // Before what it is the version of.
+        let version = oauth.version();
+        if self.token.borrow().0 != version {
+            self.token.replace((version, oauth.current()));
+        }
+        let known = self.token.borrow().1.clone();
+        match known {
+            Some(token) => Ok(token),
+            None => oauth.wait(patience, &self.timer).await,
+        }
     }
 
     /// Another address of the same server, for a request that found nobody at this one.

@@ -3,6 +3,7 @@
 use super::budget::Budget;
 use super::config::{Config, Host, Scheme, Server};
 use super::endpoint::{Endpoint, Member, Set};
+use super::oauth::Oauth;
 use super::tls::{Tls, TlsError};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
@@ -20,6 +21,7 @@ pub struct Shared {
     pub config: Config,
     pub(super) workers: u32,
     pub(super) tls: Option<Tls>,
+    oauth: Option<Arc<Oauth>>,
     budget: Budget,
     began: Instant,
     version: AtomicU32,
@@ -61,6 +63,9 @@ impl Shared {
     pub fn new(config: Config, workers: u32, old: Option<&Shared>) -> Result<Arc<Self>, TlsError> {
         let secure = config.servers.iter().any(|server| server.scheme == Scheme::Https);
         let tls = if secure { Some(Tls::new(&config.tls)?) } else { None };
+        let oauth = config.oauth.as_ref();
+        let oauth = oauth.map(|oauth| Oauth::new(&config.name, oauth, old.and_then(|old| old.oauth.as_ref())));
+        let oauth = oauth.transpose()?;
         let found = config.servers.iter().map(|server| match server.host {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(ip, server.port);
@@ -75,6 +80,7 @@ impl Shared {
         let shared = Self {
             workers,
             tls,
+            oauth,
             budget: Budget::new(config.budget),
             began: Instant::now(),
             version: AtomicU32::new(0),
@@ -109,6 +115,12 @@ impl Shared {
             Some(share) => self.budget.withdraw_of(second, share),
             None => self.budget.withdraw(second),
         }
+    }
+
+    /// Its token, if one is fetched for it.
+    #[must_use]
+    pub fn oauth(&self) -> Option<&Arc<Oauth>> {
+        self.oauth.as_ref()
     }
 
     /// Changes whenever the endpoints do.

@@ -13,6 +13,7 @@ mod host;
 mod invariant;
 mod limit;
 mod listen;
+mod oauth;
 mod pattern;
 mod policy;
 mod reader;

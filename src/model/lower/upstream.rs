@@ -1,7 +1,7 @@
 //! `upstream`.
 
 use super::reader::{Reader, settings};
-use super::{assign, health, limit, timeouts};
+use super::{assign, health, limit, oauth, timeouts};
 use crate::model::ast::{
     Balance, HostHeader, Server, Spanned, Statement, StatementKind, Upstream, UpstreamProtocol, UpstreamTls,
 };
@@ -78,6 +78,7 @@ fn setting(r: &mut Reader, up: &mut Upstream) {
         "health" => up.health = health::health(r),
         "eject" => up.eject = health::eject(r),
         "sticky" => up.sticky = health::sticky(r),
+        "oauth" => up.oauth = oauth::oauth(r),
         "echo" => up.echo = Some(r.keyword),
         "balance" => up.balance = balance(r),
         "protocol" => {

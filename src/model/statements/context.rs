@@ -39,6 +39,7 @@ contexts! {
     CLIENT_CERTIFICATES 19 "in a `client-certificates` block"
     ACME 27 "in an `acme` block"
     HEALTH 26 "in a `health` block"
+    UPSTREAM_OAUTH 28 "in an `oauth` block"
 }
 
 impl Context {
@@ -94,6 +95,7 @@ impl Row {
             "tls" if self.contexts.contains(Context::UPSTREAM) => Context::UPSTREAM_TLS,
             "auth" if self.phase.is_none() => Context::AUTH_KIND,
             "health" => Context::HEALTH,
+            "oauth" => Context::UPSTREAM_OAUTH,
             "jwt" => Context::JWT,
             "api-key" => Context::API_KEY,
             "acme" => Context::ACME,

@@ -133,7 +133,27 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("eject", C::UPSTREAM, "after INT failures for DURATION|over PERCENT for DURATION")
         .doc("leaves out servers that fail requests, for a while")
         .example("eject after 5 failures for 30s"),
-    Row::new("oauth", C::UPSTREAM, "{…}").doc("fetches a token for the upstream").example("oauth { }").later(),
+    Row::new("oauth", C::UPSTREAM, "{…}")
+        .doc("fetches a token for the gateway (OAuth 2.0, client credentials) and sends it with every request")
+        .example(
+            "oauth { token-endpoint https://id.example.com/token; client-id \"gw\"; client-secret orders-secret; scopes \"orders\" }",
+        ),
+    Row::new("token-endpoint", C::UPSTREAM_OAUTH, "URL")
+        .doc("who is asked for tokens: `https`, but for the machine itself")
+        .example("token-endpoint https://id.example.com/oauth/token"),
+    Row::new("client-id", C::UPSTREAM_OAUTH, "EXPR").doc("who the gateway is there").example("client-id \"gw\""),
+    Row::new("client-secret", C::UPSTREAM_OAUTH, "EXPR")
+        .doc("what proves it: an input of type `secret`")
+        .example("client-secret orders-secret"),
+    Row::new("scopes", C::UPSTREAM_OAUTH, "\"SCOPE\", …")
+        .doc("what the token is to allow; by default what the server gives")
+        .example("scopes \"orders:read\", \"orders:write\""),
+    Row::new("audience", C::UPSTREAM_OAUTH, "\"TEXT\"")
+        .doc("whom the token is for, where the server wants to be told")
+        .example("audience \"https://orders.example.com\""),
+    Row::new("ca", C::UPSTREAM_OAUTH, "\"PATH\"")
+        .doc("the certificates that are trusted at the token endpoint instead of the system's")
+        .example("ca \"internal-ca.pem\""),
     Row::new("ca", C::UPSTREAM_TLS, "\"PATH\"")
         .doc("the certificates that are trusted instead of the system's")
         .example("ca \"internal-ca.pem\""),

@@ -112,6 +112,7 @@ fn config(address: SocketAddr) -> Config {
         budget: Default::default(),
         health: None,
         eject: None,
+        oauth: None,
     }
 }
 

@@ -45,6 +45,7 @@ fn around(context: Context, example: &str) -> String {
         Context::ACME => ("listen https :443 { acme {\n", "\n} }"),
         Context::UPSTREAM => ("upstream u {\n", "\n}"),
         Context::UPSTREAM_TLS => ("upstream u { tls {\n", "\n} }"),
+        Context::UPSTREAM_OAUTH => ("upstream u { oauth {\n", "\n} }"),
         Context::HEALTH => ("upstream u { health {\n", "\n} }"),
         Context::JWT => ("auth a = jwt {\n", "\n}"),
         Context::API_KEY => ("auth a = api-key {\n", "\n}"),
