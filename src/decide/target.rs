@@ -419,7 +419,8 @@ async fn authorize<W: World, T: Trace>(
             false => "header.authorization is the token that is fetched for the upstream".into(),
         });
         if !own {
-            let patience = forward.timeouts.connect.unwrap_or(defaults::CONNECT);
+            let connect = forward.timeouts.connect.unwrap_or(defaults::CONNECT);
+            let patience = forward.timeouts.total.map_or(connect, |total| total.min(connect));
             let token = world.token(forward.upstream, patience).await.map_err(|why| {
                 let detail = format!("`{}` has no token: {why}", upstream.name);
                 Refused::new(FailureKind::UpstreamUnhealthy, detail)
