@@ -2,6 +2,7 @@
 
 use super::client::{Client, Pace, Waits};
 use super::exchange::Streaming;
+use super::guard::is_token;
 use super::mirror::Copier;
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
@@ -229,7 +230,7 @@ impl Body for RequestBody {
                 None
             }
             Some(Err(())) => Some(Err(ClientFailure(BodyFailure::Broken))),
-            Some(Ok(frame)) if frame.trailers_ref().is_some_and(has_underscores) => {
+            Some(Ok(frame)) if frame.trailers_ref().is_some_and(has_odd_names) => {
                 Some(Err(ClientFailure(BodyFailure::Broken)))
             }
             Some(Ok(frame)) => {
@@ -271,9 +272,10 @@ impl Body for RequestBody {
     }
 }
 
-/// Servers that join trailers with the head might take such a name for another.
-fn has_underscores(trailers: &HeaderMap) -> bool {
-    trailers.keys().any(|name| name.as_str().contains('_'))
+/// Servers that join trailers with the head might take a name with an underscore for another; `http` takes a quotation mark for
+/// part of one.
+fn has_odd_names(trailers: &HeaderMap) -> bool {
+    trailers.keys().any(|name| !name.as_str().bytes().all(|b| is_token(b) && b != b'_'))
 }
 
 /// The body of an answer. With it the request ends.

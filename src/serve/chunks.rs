@@ -1,6 +1,6 @@
 //! A request's chunked body, followed to where the next head begins (RFC 9112, 7.1).
 
-use super::guard::{Refused, bad, is_token};
+use super::guard::{MAX_FIELDS, Refused, bad, is_token};
 
 /// The most bytes of a trailer section, and of all extensions of a body.
 const MAX_TRAILERS: usize = 8 * 1024;
@@ -31,6 +31,8 @@ pub struct ChunkScan {
     left: u64,
     digits: u8,
     extra: usize,
+    /// Trailer lines that have begun.
+    trailers: u8,
 }
 
 impl ChunkScan {
@@ -82,7 +84,13 @@ impl ChunkScan {
             (Place::DataCr, b'\r') => Place::DataLf,
             (Place::DataLf, b'\n') => Place::Size,
             (Place::Line, b'\r') => Place::LastLf,
-            (Place::Line | Place::TrailerName, b) if is_token(b) && b != b'_' => self.count(Place::TrailerName)?,
+            (Place::Line | Place::TrailerName, b) if is_token(b) && b != b'_' => {
+                self.trailers = self.trailers.saturating_add(u8::from(self.place == Place::Line));
+                if usize::from(self.trailers) > MAX_FIELDS {
+                    return bad("more than 100 trailers");
+                }
+                self.count(Place::TrailerName)?
+            }
             (Place::TrailerName, b':') => self.count(Place::Trailer)?,
             (Place::Trailer, b'\r') => Place::TrailerLf,
             (Place::Trailer, b'\t' | b' '..=b'~' | 0x80..) => self.count(Place::Trailer)?,
@@ -108,7 +116,11 @@ mod tests {
     #[test]
     fn chunks_are_followed_strictly() {
         let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        let trailers = |n| format!("0\r\n{}\r\n", "x: y\r\n".repeat(n));
+        let passed = Guard::new(1024).pass(format!("{head}{}", trailers(100)).as_bytes());
+        assert_eq!(passed.refused, None, "as many as hyper takes");
         for body in [
+            &trailers(101),
             "\r\n",
             "g\r\n",
             "1\nab\r\n",

@@ -388,7 +388,7 @@ pub(super) fn expect(value: &[u8]) -> Result<(), Refused> {
 }
 
 /// `1*DIGIT`, at most 18 of them.
-fn decimal(text: &[u8]) -> Option<u64> {
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -214,6 +214,12 @@ fn what_http1_refuses_is_refused() {
             (uri("http://test/../x"), 400),
             (uri("http://test/a//b"), 400),
             (uri("http://te_st/"), 200),
+            // The client sends it without its slash.
+            (uri("http://test?q"), 400),
+            (uri("http://test/a\"b"), 400),
+            (with("content-length", ""), 400),
+            (with("expect", "100-Continue"), 200),
+            (with("expect", "cake"), 417),
             (request(Method::TRACE, "/"), 400),
             (request(Method::from_bytes(b"LIST").unwrap(), "/"), 200),
             (many, 431),

@@ -136,14 +136,16 @@ impl Candidate {
         self.tests.iter().all(|t| t.value(path).is_some_and(|value| fit::accepts(&t.ty, value)))
     }
 
-    /// The same where `path` is in lower case and affixes are, too; `plain` is the same path in its own case.
+    /// The same where `path` is in lower case and affixes are, too; `plain` is the same path in its own case. Who ignores case
+    /// does so in types as well: either may be of the type.
     pub fn fits_folded(&self, path: &Split, plain: &Split) -> bool {
         self.tests.iter().all(|t| {
-            let value = t.value(path).and_then(|value| {
+            let Some(value) = t.value(path) else { return false };
+            let own = || {
                 let segment = plain.segment(t.segment as usize)?;
                 segment.get(t.prefix.len()..t.prefix.len() + value.len())
-            });
-            value.is_some_and(|value| fit::accepts(&t.ty, value))
+            };
+            fit::accepts(&t.ty, value) || own().is_some_and(|own| fit::accepts(&t.ty, own))
         })
     }
 

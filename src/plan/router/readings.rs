@@ -215,6 +215,7 @@ fn unquoted(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::routes::testing::keys;
 
     #[test]
     fn most_paths_have_one_reading() {
@@ -224,6 +225,24 @@ mod tests {
         for path in ["/A", "/a/", "/a%20", "/a;b", "//a", "/a.", "/a./b", "/a::$data"] {
             assert!(!has_one_reading(path), "{path}");
         }
+    }
+
+    #[test]
+    fn who_ignores_case_does_so_in_types() {
+        let refused = |protected: &str, path: &str| {
+            let keys = keys(&["GET /{x}", protected]);
+            let router = Router::new((0..).zip(&keys)).protecting([0, 1].into(), |a, b| a < b);
+            let path = Split::new(path);
+            let open = router.host("h").walk(&path, |asked| match asked.candidate.fits(&path) {
+                true => ControlFlow::Break(asked.candidate),
+                false => ControlFlow::Continue(()),
+            });
+            open.break_value().is_some_and(|open| router.misread("h", &path, &Method::GET, open).is_some())
+        };
+        assert!(refused("GET /{x: [a-c]+}", "/Aa"));
+        assert!(refused("GET /{x: A[a-c]+}", "/Aa%20"));
+        assert!(!refused("GET /{x: [a-c]+}", "/Ad"));
+        assert!(!refused("GET /{x: int}", "/Aa"));
     }
 
     #[test]

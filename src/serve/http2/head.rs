@@ -1,15 +1,16 @@
 //! Request heads on HTTP/2: the same strictness as on HTTP/1 (`guard.rs`), and what only HTTP/2 has (RFC 9113, 8).
 //!
 //! `h2` has refused already: upper case, pseudo-fields that are missing, twice, unknown or behind others, the fields of a
-//! connection, `TE` other than `trailers`, lengths that are no number or not that of the body.
+//! connection, `TE` other than `trailers`, lengths that are not that of the body.
 
-use super::super::guard::{MAX_FIELDS, Refused, expect, is_of_uri};
+use super::super::guard::{MAX_FIELDS, Refused, decimal, expect, is_of_uri, is_token};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
 /// What WebSocket servers add to a key (RFC 6455, 1.3).
@@ -26,14 +27,18 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
         Method::TRACE => return bad("TRACE would show the fields that the gateway adds"),
         _ => {}
     }
+    let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if !is_of_uri(path.as_bytes()) {
+        return bad("a character in the target that no URI may have");
+    }
+    if !path.starts_with('/') && (path != "*" || parts.method != Method::OPTIONS) {
+        return bad("`:path` is no path");
+    }
     if parts.uri.scheme_str() != Some(scheme) {
         return bad("`:scheme` is not what the connection is");
     }
     if parts.uri.authority().is_none() && !parts.headers.contains_key(http::header::HOST) {
         return bad("neither `:authority` nor `Host`");
-    }
-    if parts.uri.path_and_query().is_some_and(|target| !is_of_uri(target.as_str().as_bytes())) {
-        return bad("a character in the target that no URI may have");
     }
     if parts.headers.len() > MAX_FIELDS {
         return Err(Refused { status: 431, why: "more than 100 header fields" });
@@ -42,6 +47,10 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
     for (name, value) in &parts.headers {
         if name.as_str().bytes().any(|b| b == b'_') {
             return bad("a field name with an underscore");
+        }
+        // `http` takes a quotation mark for part of one.
+        if !name.as_str().bytes().all(is_token) {
+            return bad("a field name that is no token");
         }
         let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
         let value = value.as_bytes();
@@ -52,6 +61,10 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
             cookies = cookies.saturating_add(1);
         } else if *name == CONTENT_LENGTH {
             lengths = lengths.saturating_add(1);
+            // `h2` takes nothing for 0.
+            if decimal(value).is_none() {
+                return bad("`Content-Length` is not a number");
+            }
         } else if *name == EXPECT {
             expect(value)?;
         }
@@ -87,5 +100,37 @@ pub fn websocket(parts: &mut Parts) -> Result<Option<HeaderValue>, Refused> {
             Ok(Some(accept))
         }
         _ => bad("a key that is none"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, Request, Uri};
+
+    fn checked(method: &str, path: &'static str, field: (&str, &str)) -> Result<(), u16> {
+        let uri = Uri::builder().scheme("http").authority("a").path_and_query(path).build().unwrap();
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(HeaderName::from_lowercase(field.0.as_bytes()).unwrap(), field.1)
+            .body(())
+            .unwrap();
+        check(&mut request.into_parts().0, "http").map_err(|refused| refused.status)
+    }
+
+    #[test]
+    fn targets_lengths_and_expectations_are_those_of_http1() {
+        let plain = ("a", "b");
+        assert_eq!(checked("GET", "/a?b", plain), Ok(()));
+        assert_eq!(checked("OPTIONS", "*", plain), Ok(()));
+        assert_eq!(checked("GET", "*", plain), Err(400));
+        assert_eq!(checked("GET", "?q", plain), Err(400));
+        assert_eq!(checked("GET", "/a\"b", plain), Err(400));
+        assert_eq!(checked("GET", "/", ("\"a", "b")), Err(400));
+        assert_eq!(checked("POST", "/", ("content-length", "0")), Ok(()));
+        assert_eq!(checked("POST", "/", ("content-length", "")), Err(400));
+        assert_eq!(checked("POST", "/", ("expect", "100-Continue")), Ok(()));
+        assert_eq!(checked("POST", "/", ("expect", "101-continue")), Err(417));
     }
 }
