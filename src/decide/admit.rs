@@ -46,14 +46,21 @@ pub async fn decide<'r, W: World, T: Trace>(
     trace: &T,
 ) -> Decided<'r> {
     let mut decided = Decided::new(plan, head);
-    match run(&mut decided, path, world, trace).await {
-        Ok(outcome) => decided.outcome = outcome,
-        Err(refused) => {
-            decided.cx.failure = Some(refused.failed);
-            decided.outcome = Outcome::Refuse(refused.fields);
-        }
-    }
+    decide_in(&mut decided, path, world, trace).await;
     decided
+}
+
+/// The same where it stands: a kilobyte need not be moved for each request.
+pub async fn decide_in<'r, W: World, T: Trace>(
+    decided: &mut Decided<'r>,
+    path: Result<&'r Normalised<'r>, PathError>,
+    world: &W,
+    trace: &T,
+) {
+    if let Err(refused) = run(decided, path, world, trace).await {
+        decided.cx.failure = Some(refused.failed);
+        decided.outcome = Outcome::Refuse(refused.fields);
+    }
 }
 
 async fn run<'r, W: World, T: Trace>(
@@ -61,7 +68,7 @@ async fn run<'r, W: World, T: Trace>(
     path: Result<&'r Normalised<'r>, PathError>,
     world: &W,
     trace: &T,
-) -> Result<Outcome, Refused> {
+) -> Result<(), Refused> {
     let plan = decided.cx.plan;
     let head = decided.cx.head;
     let path = path.map_err(|e| Refused::new(FailureKind::BadRequest, e.to_string()))?;
@@ -71,31 +78,53 @@ async fn run<'r, W: World, T: Trace>(
         let port = if port == 443 { String::new() } else { format!(":{port}") };
         let query = head.query.map(|q| format!("?{q}")).unwrap_or_default();
         let host = if head.host.contains(':') { format!("[{}]", head.host) } else { head.host.to_owned() };
-        return Ok(Outcome::Answer(Answer::redirect(308, &format!("https://{host}{port}{}{query}", head.path))));
+        decided.outcome = Outcome::Answer(Answer::redirect(308, &format!("https://{host}{port}{}{query}", head.path)));
+        return Ok(());
     }
     let preflight = cors::preflight_method(head.method, head.headers);
     if let Some(outcome) = meet(decided, path, preflight.as_ref(), world, trace)? {
-        return Ok(outcome);
+        decided.outcome = outcome;
+        return Ok(());
     }
     let Some((id, route)) = decided.cx.route else {
         return Err(Refused::new(FailureKind::Internal, "no route"));
     };
     let inbound = &route.inbound;
     if let Some(outcome) = edge(decided, id, inbound, preflight.as_ref(), world, trace)? {
-        return Ok(outcome);
+        decided.outcome = outcome;
+        return Ok(());
     }
     requires(&decided.cx, "edge", &inbound.edge_requires, world, trace)?;
-    limits(decided, "edge", &inbound.edge_limits, world, trace).await?;
+    // A future that has nothing to do costs being made.
+    if !inbound.edge_limits.is_empty() {
+        limits(decided, "edge", &inbound.edge_limits, world, trace).await?;
+    }
     if let Some(auth) = &inbound.auth {
         authenticate(&mut decided.cx, auth, world, trace)?;
     }
     requires(&decided.cx, "authorize", &inbound.requires, world, trace)?;
-    limits(decided, "limit", &inbound.limits, world, trace).await?;
+    if !inbound.limits.is_empty() {
+        limits(decided, "limit", &inbound.limits, world, trace).await?;
+    }
     if let Some(origin) = &inbound.buffer_body {
-        buffer(&mut decided.cx, inbound, origin, world, trace).await?;
+        Box::pin(buffer(&mut decided.cx, inbound, origin, world, trace)).await?;
         requires(&decided.cx, "validate", &inbound.body_requires, world, trace)?;
     }
-    target::choose(decided, route, world, trace).await
+    target::choose(decided, route, world, trace)?;
+    let chosen = match &decided.outcome {
+        Outcome::Forward(forward) => plan.upstream(forward.upstream),
+        _ => None,
+    };
+    if let Some(upstream) = chosen.filter(|upstream| !upstream.limits.is_empty()) {
+        target::upstream_limits(decided, upstream, world, trace).await?;
+    }
+    match &mut decided.outcome {
+        Outcome::Forward(forward) if target::has_oauth(plan, forward) => {
+            // Boxed: other requests would carry the room for it.
+            Box::pin(target::authorize(plan, forward, world, trace)).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A header map's fields, one by one.
@@ -388,9 +417,6 @@ async fn limits<W: World, T: Trace>(
     world: &W,
     trace: &T,
 ) -> Result<(), Refused> {
-    if steps.is_empty() {
-        return Ok(());
-    }
     let cx = &decided.cx;
     let mut keys: Vec<(usize, Vec<u8>, Kind)> = Vec::with_capacity(steps.len());
     for (i, step) in steps.iter().enumerate() {

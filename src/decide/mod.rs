@@ -14,7 +14,7 @@ pub mod route;
 mod target;
 mod world;
 
-pub use admit::decide;
+pub use admit::{decide, decide_in};
 pub use answer::Answer;
 pub use facts::{Context, Failed, Head, is_offered, upgrade};
 pub(crate) use outgoing::hex;
@@ -46,7 +46,8 @@ pub struct Decided<'r> {
 
 impl<'r> Decided<'r> {
     /// Nothing is decided yet.
-    fn new(plan: &'r Plan, head: &'r Head<'r>) -> Decided<'r> {
+    /// Nothing is decided yet.
+    pub fn new(plan: &'r Plan, head: &'r Head<'r>) -> Decided<'r> {
         Decided {
             cx: Context::new(plan, head),
             outcome: Outcome::Refuse(Vec::new()),
@@ -56,14 +57,12 @@ impl<'r> Decided<'r> {
         }
     }
 
-    /// A head that cannot be understood, or that readers understand differently.
-    pub fn refused(plan: &'r Plan, head: &'r Head<'r>, status: u16, why: &str) -> Decided<'r> {
-        let mut decided = Decided::new(plan, head);
-        decided.fail(FailureKind::BadRequest, why);
-        if let Some(failure) = &mut decided.cx.failure {
+    /// The head cannot be understood, or readers understand it differently.
+    pub fn refuse(&mut self, status: u16, why: &str) {
+        self.fail(FailureKind::BadRequest, why);
+        if let Some(failure) = &mut self.cx.failure {
             failure.status = status;
         }
-        decided
     }
 }
 

@@ -52,12 +52,13 @@ pub struct Forward {
     pub mirrors: Vec<Forward>,
 }
 
-pub(super) async fn choose<'r, W: World, T: Trace>(
+/// Finds the route's target, and what it gets.
+pub(super) fn choose<'r, W: World, T: Trace>(
     decided: &mut Decided<'r>,
     route: &'r Route,
     world: &W,
     trace: &T,
-) -> Result<Outcome, Refused> {
+) -> Result<(), Refused> {
     let mut target = &route.target;
     loop {
         let reader = Reader { cx: &decided.cx, world, trace, response: None };
@@ -71,7 +72,8 @@ pub(super) async fn choose<'r, W: World, T: Trace>(
             }
             Target::Respond(r) => {
                 trace.step("target", &r.origin, || format!("answered here with {}", r.status));
-                return Answer::fixed(r, &reader).map(Outcome::Answer);
+                decided.outcome = Outcome::Answer(Answer::fixed(r, &reader)?);
+                return Ok(());
             }
             Target::Redirect { status, location, origin } => {
                 let location = eval(location, &reader).ok().and_then(|v| v.text().map(|t| t.into_owned()));
@@ -79,17 +81,14 @@ pub(super) async fn choose<'r, W: World, T: Trace>(
                     return Err(Refused::new(FailureKind::Internal, "the location of a redirect has no text"));
                 };
                 trace.step("target", origin, || format!("redirected to {location:?}"));
-                return Ok(Outcome::Answer(Answer::redirect(*status, &location)));
+                decided.outcome = Outcome::Answer(Answer::redirect(*status, &location));
+                return Ok(());
             }
             Target::Forward(f) => {
                 let mut forward = forward(decided, route, f, world, trace)?;
-                upstream_limits(decided, forward.upstream, world, trace).await?;
-                if has_oauth(decided.cx.plan, &forward) {
-                    // Boxed: other requests would carry the room for it.
-                    Box::pin(authorize(decided.cx.plan, &mut forward, world, trace)).await?;
-                }
                 forward.body = decided.cx.body.clone();
-                return Ok(Outcome::Forward(forward));
+                decided.outcome = Outcome::Forward(forward);
+                return Ok(());
             }
         }
     }
@@ -399,14 +398,15 @@ fn encode_query(text: &str) -> String {
     out
 }
 
+/// The upstream, or that of a copy, gets a token.
 #[inline]
-fn has_oauth(plan: &Plan, forward: &Forward) -> bool {
+pub(super) fn has_oauth(plan: &Plan, forward: &Forward) -> bool {
     let of = |forward: &Forward| plan.upstream(forward.upstream).is_some_and(|upstream| upstream.oauth.is_some());
     of(forward) || forward.mirrors.iter().any(of)
 }
 
 /// The token of the upstream's `oauth`, in place of the client's credential. What the program writes itself stays.
-async fn authorize<W: World, T: Trace>(
+pub(super) async fn authorize<W: World, T: Trace>(
     plan: &Plan,
     forward: &mut Forward,
     world: &W,
@@ -441,14 +441,13 @@ async fn authorize<W: World, T: Trace>(
 }
 
 /// `limit`s of the upstream itself: its failures are `overloaded`, not the client's.
-async fn upstream_limits<W: World, T: Trace>(
+pub(super) async fn upstream_limits<W: World, T: Trace>(
     decided: &mut Decided<'_>,
-    id: UpstreamId,
+    upstream: &plan::Upstream,
     world: &W,
     trace: &T,
 ) -> Result<(), Refused> {
     let plan = decided.cx.plan;
-    let Some(upstream) = plan.upstream(id).filter(|u| !u.limits.is_empty()) else { return Ok(()) };
     for step in &upstream.limits {
         let reader = Reader { cx: &decided.cx, world, trace, response: None };
         if !holds(&step.guards, &reader) {

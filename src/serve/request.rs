@@ -132,17 +132,18 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
         upgrade,
     };
     let world = Live { worker: &client.worker, local, now, interim, body: RefCell::new(body) };
-    let decided = match refused {
+    let mut decided = Decided::new(local.plan(), &head);
+    match refused {
         None => {
-            decide::decide(local.plan(), &head, normalised.as_ref().map_err(|error: &PathError| *error), &world, &())
-                .await
+            let path = normalised.as_ref().map_err(|error: &PathError| *error);
+            decide::decide_in(&mut decided, path, &world, &()).await;
         }
-        Some(refused) => Decided::refused(local.plan(), &head, refused.status, refused.why),
-    };
+        Some(refused) => decided.refuse(refused.status, refused.why),
+    }
     // Whoever writes heads or paths that readers understand differently says no more.
     let doubtful = decided.cx.route.is_none()
         && decided.cx.failure.as_ref().is_some_and(|failed| failed.kind == FailureKind::BadRequest);
-    let (parts, body) = respond(decided, &world, client, &mut end, accept).await;
+    let (parts, body) = respond(&mut decided, &world, client, &mut end, accept).await;
     Ready { parts, body, end, now, doubtful }
 }
 
@@ -182,7 +183,7 @@ pub enum Source {
 }
 
 async fn respond(
-    mut decided: Decided<'_>,
+    decided: &mut Decided<'_>,
     world: &Live<'_>,
     client: &Rc<Client>,
     end: &mut End,
@@ -190,12 +191,12 @@ async fn respond(
 ) -> (response::Parts, Source) {
     end.holds = std::mem::take(&mut decided.holds);
     let reached = match &decided.outcome {
-        Outcome::Forward(forward) => Some(exchange::forward(&decided, forward, world, client, end).await),
+        Outcome::Forward(forward) => Some(exchange::forward(decided, forward, world, client, end).await),
         _ => None,
     };
     let (parts, body) = match reached {
-        None => own(&mut decided, world),
-        Some(Err(failure)) => failed(&mut decided, failure, world),
+        None => own(decided, world),
+        Some(Err(failure)) => failed(decided, failure, world),
         Some(Ok(reached)) => {
             decided.cx.server = Some(reached.server);
             decided.cx.upstream_time = Some(reached.time);
@@ -204,14 +205,14 @@ async fn respond(
                     if parts.headers.get(SEC_WEBSOCKET_ACCEPT) != Some(&accept) =>
                 {
                     let why = "the server's `Sec-WebSocket-Accept` is not that of the key";
-                    failed(&mut decided, Failure::new(FailureKind::UpstreamReset, why), world)
+                    failed(decided, Failure::new(FailureKind::UpstreamReset, why), world)
                 }
-                _ => forwarded_answer(&decided, reached.endpoint, reached.answer, world),
+                _ => forwarded_answer(decided, reached.endpoint, reached.answer, world),
             }
         }
     };
     if end.record.is_some() {
-        note(&decided, &parts, world, end);
+        note(decided, &parts, world, end);
     }
     (parts, body)
 }
