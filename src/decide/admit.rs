@@ -1,6 +1,6 @@
 //! From a request's head to what happens to it: phases 1 to 8 in their order.
 
-use super::facts::{Context, Failed, Head, Reader};
+use super::facts::{Context, Failed, Head, Reader, media_type_fits};
 use super::path::{Normalised, PathError};
 use super::route::{self, RouteHead, RouteOutcome, RouteTrace};
 use super::world::{BodyFailure, Refusal, Trace, World};
@@ -127,17 +127,6 @@ async fn run<'r, W: World, T: Trace>(
     }
 }
 
-/// A header map's fields, one by one.
-fn fields(map: http::HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let mut last = None;
-    map.into_iter()
-        .filter_map(|(name, value)| {
-            last = name.or(last.take());
-            last.clone().map(|n| (n, value))
-        })
-        .collect()
-}
-
 /// Finds the route. An outcome is an answer that needs none.
 fn meet<'r, W: World, T: Trace>(
     decided: &mut Decided<'r>,
@@ -243,7 +232,7 @@ fn edge<'r, W: World, T: Trace>(
     {
         if preflight.is_some() {
             let mut answer = Answer::empty(204);
-            answer.fields.extend(fields(rules.preflight(cx.head.headers, &route_methods(cx))));
+            answer.fields.extend(super::answer::fields(rules.preflight(cx.head.headers, &route_methods(cx))));
             trace.step("edge", &step.origin, || "a CORS preflight: answered here".into());
             return Ok(Some(Outcome::Answer(answer)));
         }
@@ -288,16 +277,6 @@ fn edge<'r, W: World, T: Trace>(
 
 fn route_methods(cx: &Context<'_>) -> Vec<Method> {
     cx.route.map(|(_, r)| r.methods.clone()).unwrap_or_default()
-}
-
-/// `image/*` fits `image/png; q=1`.
-fn media_type_fits(pattern: &str, sent: &str) -> bool {
-    let sent = sent.split(';').next().unwrap_or_default().trim();
-    match pattern.strip_suffix("/*") {
-        Some("*") => true,
-        Some(kind) => sent.split_once('/').is_some_and(|(k, _)| k.eq_ignore_ascii_case(kind)),
-        None => sent.eq_ignore_ascii_case(pattern),
-    }
 }
 
 fn requires<W: World, T: Trace>(

@@ -342,3 +342,14 @@ fn replace_body_fields(headers: &mut HeaderMap) {
         headers.remove(name);
     }
 }
+
+/// A header map's fields, one by one.
+pub(super) fn fields(map: http::HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let mut last = None;
+    map.into_iter()
+        .filter_map(|(name, value)| {
+            last = name.or(last.take());
+            last.clone().map(|n| (n, value))
+        })
+        .collect()
+}

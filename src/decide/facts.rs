@@ -362,3 +362,13 @@ fn shown(value: &Value<'_>) -> String {
         None => text,
     }
 }
+
+/// `image/*` fits `image/png; q=1`.
+pub(super) fn media_type_fits(pattern: &str, sent: &str) -> bool {
+    let sent = sent.split(';').next().unwrap_or_default().trim();
+    match pattern.strip_suffix("/*") {
+        Some("*") => true,
+        Some(kind) => sent.split_once('/').is_some_and(|(k, _)| k.eq_ignore_ascii_case(kind)),
+        None => sent.eq_ignore_ascii_case(pattern),
+    }
+}
