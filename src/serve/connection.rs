@@ -96,7 +96,7 @@ async fn open(mut tcp: TcpStream, client: &Client) -> Option<Transport> {
         Speaks::Tls(endpoint) => endpoint,
         Speaks::Nothing => return None,
     };
-    let failed = match in_time(client, tls::accept(tcp, &endpoint, &client.worker.challenges)).await {
+    let failed = match in_time(client, Waits::Head, tls::accept(tcp, &endpoint, &client.worker.challenges)).await {
         Some(Ok(transport)) => {
             client.secure.set(true);
             let certificates = transport.tls().and_then(|tls| tls.peer_certificates());
@@ -145,7 +145,7 @@ async fn read_proxy_header(tcp: &mut TcpStream, client: &Client) -> Result<(), S
     if trust.is_some_and(|trust| !trust.trusts(client.ip())) {
         return Err("the peer is none of `trust proxies`".into());
     }
-    let header = in_time(client, proxy_protocol::read(tcp)).await.ok_or("no header in time")?;
+    let header = in_time(client, Waits::Head, proxy_protocol::read(tcp)).await.ok_or("no header in time")?;
     let source = header.map_err(|bad| bad.to_string())?;
     if let (Some(source), Some(_)) = (source, trust) {
         client.peer.set(source);
@@ -154,7 +154,7 @@ async fn read_proxy_header(tcp: &mut TcpStream, client: &Client) -> Result<(), S
 }
 
 /// Works until the client's deadline; when the listener closes, not much longer.
-async fn in_time<T>(client: &Client, work: impl Future<Output = T>) -> Option<T> {
+async fn in_time<T>(client: &Client, what: Waits, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let mut closing = false;
     let done = poll_fn(|cx| {
@@ -169,7 +169,7 @@ async fn in_time<T>(client: &Client, work: impl Future<Output = T>) -> Option<T>
                 return Poll::Pending;
             }
             closing = true;
-            client.wait(Waits::Head, LAST_CHANCE);
+            client.wait(what, LAST_CHANCE);
         }
     });
     done.await
@@ -267,24 +267,9 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
 /// Waits until something comes, for `patience` at most. False when it is time to close.
 async fn rest(transport: &Transport, client: &Client, patience: Duration) -> bool {
     client.wait(Waits::Request, patience);
-    let mut last_chance = false;
-    let came = poll_fn(|cx| {
-        loop {
-            // Broken is readable, too: whoever reads hears of it.
-            if transport.tcp().poll_read_ready(cx).is_ready() {
-                return Poll::Ready(true);
-            }
-            if client.is_late(cx) {
-                return Poll::Ready(false);
-            }
-            if last_chance || !client.poll_closing(cx) {
-                return Poll::Pending;
-            }
-            last_chance = true;
-            client.wait(Waits::Request, LAST_CHANCE);
-        }
-    });
-    came.await
+    // Broken is readable, too: whoever reads hears of it.
+    let came = poll_fn(|cx| transport.tcp().poll_read_ready(cx));
+    in_time(client, Waits::Request, came).await.is_some()
 }
 
 /// Whether a client speaks HTTP/2, and what was read to find out: HTTP/2 begins with a preface that is no HTTP/1.1

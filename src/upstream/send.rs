@@ -165,7 +165,7 @@ fn respond<T>(head: Head, body: T) -> Response<T> {
 
 /// What the exchange waits for, besides a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Nothing yet.
     Begin,
     /// 100, or the end of the wait for it.

@@ -7,7 +7,7 @@ use super::{Head, failure};
 use crate::upstream::body::UpstreamBody;
 use crate::upstream::error::{ErrorKind, ExchangeError, Malformed};
 use crate::upstream::head::{decimal, has_no_body};
-use crate::upstream::send::{Answer, CONTINUE_WAIT, MAX_INTERIM, Request, WriteHead};
+use crate::upstream::send::{Answer, CONTINUE_WAIT, MAX_INTERIM, Phase, Request, WriteHead};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
@@ -95,21 +95,6 @@ fn sound(response: Response<RecvStream>, method: &Method) -> Result<Response<Rec
 
 fn length_of(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH).and_then(|length| decimal(length.as_bytes()))
-}
-
-/// What the exchange waits for, besides a response.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Nothing yet.
-    Begin,
-    /// 100, or the end of the wait for it.
-    Continue,
-    /// The server, to take bytes; so many were taken.
-    Write(u64),
-    /// The caller's body.
-    Body,
-    /// The request is out.
-    Response,
 }
 
 struct Exchange {
