@@ -5,7 +5,7 @@ use super::{Compiler, names};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::ast::{self, Expr, ExprKind};
 use crate::model::types::Type;
-use crate::model::value::{Secret, Value};
+use crate::model::value::Value;
 use crate::plan::{Oauth, Server};
 use smol_str::SmolStr;
 use std::net::IpAddr;
@@ -38,7 +38,6 @@ impl Compiler<'_> {
         let (server, path) = endpoint?;
         let client_secret = match secret {
             Some(Some(Value::Secret(secret))) => Some(secret),
-            Some(Some(Value::Str(text))) => Some(Secret::new(&text)),
             _ => None,
         };
         let origin = self.origin(o.span);

@@ -201,6 +201,7 @@ codes! {
     W0101 Warning "a documentation comment beside a statement"
     W0305 Warning "no route at all"
     W0401 Warning "a default for what is always there"
+    W0412 Warning "a secret written as plain text"
     W0531 Warning "a key that decides nothing"
     W0601 Warning "a condition that decides nothing"
     W0620 Warning "a certificate that does not count now"

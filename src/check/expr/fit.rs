@@ -2,7 +2,7 @@
 
 use super::{Checker, Typed, shown};
 use crate::diagnostic::{Code, Diagnostic, nearest};
-use crate::model::ast::Expr;
+use crate::model::ast::{Expr, ExprKind};
 use crate::model::ir::Ir;
 use crate::model::literal;
 use crate::model::types::Type;
@@ -118,6 +118,7 @@ impl Checker<'_> {
         if typed.is_error() || *want == Type::Error {
             return typed;
         }
+        self.keep_secret(&typed, want, e);
         if let Some(value) = typed.constant.as_ref().and_then(|v| converted(v, want)) {
             // Keeps the narrower type: `"a"` stays text where `string?` is wanted.
             let narrow = fits(&typed.ty, want)
@@ -129,6 +130,23 @@ impl Checker<'_> {
             return typed;
         }
         self.misfit(&typed, want, e)
+    }
+
+    /// Warns of a constant text where a secret is wanted: files are read by more people than should know it.
+    pub(super) fn keep_secret(&mut self, typed: &Typed, want: &Type, e: &Expr) {
+        let text = matches!(typed.ty, Type::String | Type::Union(_) | Type::Url);
+        if *settled_type(want) != Type::Secret || !text || typed.varies() {
+            return;
+        }
+        let label = match e.kind {
+            ExprKind::Literal(_) | ExprKind::Text(_) => "whoever reads this file knows it".to_owned(),
+            _ => format!("this is `{}`, which is not kept secret", typed.ty),
+        };
+        self.d.push(
+            Diagnostic::new(Code::W0412, e.span, "a secret is written as plain text")
+                .label(label)
+                .help("give it by the environment: an input of type `secret` without a default"),
+        );
     }
 
     fn misfit(&mut self, typed: &Typed, want: &Type, e: &Expr) -> Typed {

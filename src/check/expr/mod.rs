@@ -73,6 +73,11 @@ impl Typed {
         Typed::constant(value.clone(), fit::type_of(value), span)
     }
 
+    /// It may be another value for another request.
+    fn varies(&self) -> bool {
+        self.phase > Phase::Constant || self.reads.any_of(Reads::PARAM | Reads::TABLE | Reads::VOLATILE)
+    }
+
     /// A mistake was reported.
     pub fn is_error(&self) -> bool {
         self.ty == Type::Error
@@ -112,8 +117,7 @@ pub fn constant<'t>(typed: &'t Typed, place: &str, d: &mut Diagnostics) -> Optio
     if typed.is_error() {
         return None;
     }
-    let varies = typed.phase > Phase::Constant || typed.reads.any_of(Reads::PARAM | Reads::TABLE | Reads::VOLATILE);
-    if varies {
+    if typed.varies() {
         let what = if typed.reads.any_of(Reads::VOLATILE) {
             "this is another value each time"
         } else {

@@ -328,7 +328,12 @@ impl Checker<'_> {
                 Type::Union(words)
             }
             _ => match united(&base, &right.ty) {
-                Some(ty) => ty,
+                Some(ty) => {
+                    if let (Type::Secret, Some(want)) = (settled_type(&ty), expected) {
+                        self.keep_secret(&right, want, b);
+                    }
+                    ty
+                }
                 None => {
                     let want =
                         if matches!(right.ty, Type::Optional(_)) { base.clone().optional() } else { base.clone() };

@@ -316,7 +316,7 @@ fn expected_types() {
         ("null", "string?"),
         ("\"a\"", "string?"),
         ("http://a", "string"),
-        ("\"s\"", "secret"),
+        ("header.x-a ?? \"s\"", "secret"),
         ("{ a: 1/s }", "{string: rate}"),
         ("[]", "[int]"),
         ("{ a: [1, \"b\", null], c: caller.org }", "json"),
@@ -325,6 +325,9 @@ fn expected_types() {
         let (typed, d) = checked(text, Some(&ty(want)), Some(&known()), Phase::Caller);
         assert_eq!((d.as_slice(), typed.is_error()), (&[][..], false), "{text}");
     }
+    let (typed, d) = checked("\"s\"", Some(&Type::Secret), None, Phase::Request);
+    assert_eq!(d.iter().map(|d| d.code.name()).collect::<Vec<_>>(), ["W0412"]);
+    assert!(matches!(typed.constant, Some(Value::Secret(_))), "{typed:?}");
 }
 
 #[test]
