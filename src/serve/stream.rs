@@ -66,7 +66,8 @@ impl Stream {
     /// Nothing came: what is waited for?
     fn nothing_came(&self) {
         let client = &self.client;
-        if client.is_busy() {
+        // hyper reads once more before it hands a request over.
+        if client.is_answering() {
             return;
         }
         let listener = client.port.patience();
@@ -270,10 +271,8 @@ impl AsyncWrite for Stream {
         this.client.set_writing(false);
         // It has taken everything.
         this.pace.came(&this.client, Waits::Write, STEP, STEP);
-        if !this.client.is_answering() {
-            // Where it has found nothing to read, hyper does not try again.
-            this.nothing_came();
-        }
+        // Where it has found nothing to read, hyper does not try again.
+        this.nothing_came();
         this.poll_interim(cx)
     }
 

@@ -130,6 +130,26 @@ fn a_client_that_is_slow_for_a_while_gets_everything() {
 }
 
 #[test]
+fn an_answer_may_take_longer_than_connections_are_idle() {
+    let server = Server::answering(|_| {
+        std::thread::sleep(Duration::from_millis(2500));
+        ok("late")
+    });
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN {{ timeout idle 2s }}\nroute ANY /{{rest...}} -> {}\n",
+        server.url()
+    ));
+    let mut client = gateway.connect();
+    for _ in 0..2 {
+        client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        assert_eq!(client.answer().text(), "late");
+    }
+    let began = Instant::now();
+    client.assert_closed();
+    assert!(began.elapsed() > Duration::from_millis(1900), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_client_that_was_waited_for_rests_like_any_other() {
     let (gateway, _server) = gateway();
     let mut client = gateway.connect();
