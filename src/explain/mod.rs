@@ -17,7 +17,9 @@ use crate::model::ast::UpstreamProtocol;
 use crate::model::table::TableData;
 use crate::model::value::{Value, duration_text};
 use crate::plan::router::nearest;
-use crate::plan::{AuthId, Listener, Plan, Protocols, Route, Server, TableId, TimeoutParts, UpstreamId, defaults};
+use crate::plan::{
+    AuthId, Listener, Plan, Protocols, Route, Server, TableId, TimeoutParts, Upstream, UpstreamId, defaults,
+};
 use crate::policy::auth::{Caller, Failure, claims};
 use crate::policy::forwarded;
 use crate::policy::grpc;
@@ -270,7 +272,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
             }
             let echo = upstream.map(|u| Server::echo(&u.name));
             sent = server.or(echo.as_ref()).map(|server| outgoing(&decided, forward, server, route));
-            budget = Some(worst_case(forward));
+            budget = Some(worst_case(forward, upstream));
             // What the gateway would add to a plain 200 of the upstream.
             let (mut parts, ()) = http::Response::new(()).into_parts();
             if forward.sticky.is_none() {
@@ -438,16 +440,22 @@ fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect()
 }
 
-fn worst_case(forward: &Forward) -> Budget {
+fn worst_case(forward: &Forward, upstream: Option<&Upstream>) -> Budget {
     let attempts = forward.retries().saturating_add(1);
     let TimeoutParts { total, connect, response, .. } = forward.timeouts;
     let (connect, response) = (connect.unwrap_or(defaults::CONNECT), response.unwrap_or(defaults::RESPONSE));
     let pause = forward.retry.backoff.unwrap_or(defaults::BACKOFF).1;
     let pauses = pause.saturating_mul(attempts - 1);
-    let all = connect.saturating_add(response).saturating_mul(attempts).saturating_add(pauses);
+    // For one of `max requests`.
+    let in_line = upstream.is_some_and(|u| u.max_requests.is_some() && u.max_pending.is_some_and(|n| n > 0));
+    let in_line = if in_line { connect } else { Duration::ZERO };
+    let all = connect.saturating_add(response).saturating_mul(attempts).saturating_add(pauses).saturating_add(in_line);
     let worst = total.map_or(all, |t| t.min(all));
     let one = format!("{} connect + {} response", duration_text(connect), duration_text(response));
     let mut how = if attempts == 1 { one } else { format!("{attempts} × ({one})") };
+    if !in_line.is_zero() {
+        how.insert_str(0, &format!("{} in line + ", duration_text(in_line)));
+    }
     if !pauses.is_zero() {
         how.push_str(&format!(" + {} of pauses", duration_text(pauses)));
     }

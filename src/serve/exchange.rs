@@ -2,6 +2,7 @@
 
 use super::body::{ClientFailure, End, RequestBody};
 use super::client::{Client, Interim};
+use super::generation::Gate;
 use super::mirror;
 use super::world::Live;
 use crate::decide::{self, BodyFailure, Decided, Forward};
@@ -26,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The most that `echo` reads of a body.
 const ECHO_BODY: u64 = 1024 * 1024;
@@ -117,9 +119,16 @@ pub async fn forward(
     let Some(plan) = decided.cx.plan.upstream(forward.upstream) else {
         return Err(Failure::new(FailureKind::Internal, "an upstream without a plan"));
     };
+    let total = forward.timeouts.total.map(|total| {
+        let deadline = client.worker.timer.deadline();
+        deadline.arm(total);
+        deadline
+    });
     if let Some(gate) = world.local.generation.gate(forward.upstream) {
-        let full = || Failure::new(FailureKind::Overloaded, "`max requests` of the upstream are under way");
-        end.permit = Some(gate.enter().await.ok_or_else(full)?);
+        end.permit = Some(match gate.try_enter() {
+            Some(permit) => permit,
+            None => Box::pin(line_up(gate, forward, client, total.as_ref())).await?,
+        });
     }
     let mut body = world.body.borrow_mut().take();
     let mut trailers = None;
@@ -138,7 +147,25 @@ pub async fn forward(
         return answer_echo(decided, forward, plan, client, body).await;
     };
     let attempts = Attempts { decided, forward, upstream, client, idle, interim: &world.interim, trailers };
-    attempts.run(body, end).await
+    attempts.run(body, total, end).await
+}
+
+/// Waits for one of `max requests`, no longer than a connection may take.
+async fn line_up(
+    gate: &Gate,
+    forward: &Forward,
+    client: &Client,
+    total: Option<&Deadline>,
+) -> Result<OwnedSemaphorePermit, Failure> {
+    let full = |detail| Failure::new(FailureKind::Overloaded, detail);
+    let patience = client.worker.timer.deadline();
+    let turn = patience.timeout(forward.timeouts.connect.unwrap_or(defaults::CONNECT), gate.enter());
+    match within(total, turn).await {
+        None => Err(failure(Missed::Total)),
+        Some(None) => Err(full("none of the upstream's `max requests` ended within `timeout connect`")),
+        Some(Some(None)) => Err(full("`max requests` of the upstream are under way")),
+        Some(Some(Some(permit))) => Ok(permit),
+    }
 }
 
 struct Attempts<'a, 'r> {
@@ -153,13 +180,8 @@ struct Attempts<'a, 'r> {
 }
 
 impl Attempts<'_, '_> {
-    async fn run(&self, mut body: Option<RequestBody>, end: &mut End) -> Result<Got, Failure> {
+    async fn run(&self, mut body: Option<RequestBody>, total: Option<Deadline>, end: &mut End) -> Result<Got, Failure> {
         let began = Instant::now();
-        let total = self.forward.timeouts.total.map(|total| {
-            let deadline = self.client.worker.timer.deadline();
-            deadline.arm(total);
-            deadline
-        });
         let bodiless = body.as_ref().is_none_or(Body::is_end_stream);
         let buffered = self.forward.body.is_some();
         let method = self.forward.method.as_ref().unwrap_or(self.decided.cx.head.method);

@@ -234,9 +234,6 @@ impl Gate {
 
     /// The right to one request; none when too many wait already.
     pub async fn enter(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.slots.clone().try_acquire_owned() {
-            return Some(permit);
-        }
         struct Waits<'a>(&'a AtomicU64);
         impl Drop for Waits<'_> {
             fn drop(&mut self) {

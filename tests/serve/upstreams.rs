@@ -507,6 +507,39 @@ fn too_many_requests_are_shed() {
 }
 
 #[test]
+fn who_waits_in_line_does_so_for_a_while_only() {
+    let a = Backend::new("a");
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    a.does(move |_, stream| {
+        let _ = wait.lock().unwrap().recv();
+        stream.write_all(&ok("a")).is_ok()
+    });
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN\nupstream app {{ server http://{}; max requests 1 pending 1; timeout connect 700ms }}\n\
+         route ANY /total -> app {{ timeout total 200ms }}\nroute ANY /{{rest...}} -> app\n",
+        a.address
+    ));
+    let mut first = gateway.connect();
+    first.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    eventually("the server has the request", || a.requests() == 1);
+    let began = Instant::now();
+    let shed = gateway.get("/");
+    assert_eq!(shed.status, 503);
+    assert!(shed.text().contains("overloaded"), "{}", shed.text());
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+    gateway.await_log("none of the upstream's `max requests` ended within `timeout connect`");
+    // Its place in line is free again. The wait counts into the total.
+    (0..2).for_each(|_| assert_eq!(gateway.get("/total").status, 504));
+    let mut last = gateway.connect();
+    last.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(100));
+    (0..2).for_each(|_| go.send(()).unwrap());
+    assert_eq!((first.answer().text(), last.answer().text()), ("a".into(), "a".into()));
+    assert_eq!(a.requests(), 2);
+}
+
+#[test]
 fn retries_are_a_share_of_the_traffic() {
     let (a, b) = (Backend::new("a"), Backend::new("b"));
     a.says(503);

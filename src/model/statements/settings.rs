@@ -90,7 +90,7 @@ pub(super) static ROWS: &[Row] = &[
         .example("limit 500/s")
         .many(),
     Row::new("max", C::UPSTREAM, "requests INT [pending INT]")
-        .doc("how many requests may be in flight, and how many may wait")
+        .doc("how many requests may be in flight, and how many may wait, for `timeout connect` at most")
         .example("max requests 200 pending 50"),
     Row::new("tls", C::UPSTREAM, "{…}")
         .doc("how https to the servers is spoken")
