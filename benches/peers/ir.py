@@ -5,19 +5,15 @@ import glob, os, re, subprocess, sys, time
 import bench
 bench.PORT, bench.UP = 28080, 29000
 for name in sys.argv[1:]:
-    e = bench.PROXIES[name]
-    d = f"{bench.ROOT}/conf/cg.{name}"; os.makedirs(d, exist_ok=True)
-    P = dict(port=bench.PORT, up=bench.UP, cert="x", key="x", both="x", jwt_pub="x", jwks="{}", d=d, n=1000, scn="plain", mode="plain")
-    files = e["conf"]("plain", P)
-    for f, t in files.items():
-        if f == "nginx.conf":
-            t = t.replace("daemon off;", "daemon off; master_process off;")
-        open(f"{d}/{f}", "w").write(t)
-    P["main"] = f"{d}/{next(iter(files), '')}"
+    cmd, env, d = bench.prepare(name, "plain")
+    if os.path.exists(f"{d}/nginx.conf"):
+        t = open(f"{d}/nginx.conf").read().replace("daemon off;", "daemon off; master_process off;")
+        open(f"{d}/nginx.conf", "w").write(t)
+    os.makedirs(f"{bench.ROOT}/logs", exist_ok=True)
     for f in glob.glob(f"{bench.ROOT}/logs/cg.{name}*"):
         os.unlink(f)
     be = bench.start(f"{bench.ROOT}/backend/backend {bench.UP}")
-    px = bench.start(f"valgrind --tool=callgrind --callgrind-out-file={bench.ROOT}/logs/cg.{name} " + e["cmd"].format(**P), None, e.get("env"), f"{d}/out.log")
+    px = bench.start(f"valgrind --tool=callgrind --callgrind-out-file={bench.ROOT}/logs/cg.{name} " + cmd, None, env, f"{d}/out.log")
     try:
         for _ in range(100):
             try:
