@@ -1,14 +1,14 @@
 //! Bodies on their way through: the client's to the upstream, and the answer's to the client.
 
-use super::client::{Client, Pace, Waits};
+use super::client::{Client, Waits};
 use super::exchange::Streaming;
 use super::guard::is_token;
 use super::mirror::Copier;
+use super::pace::{Pace, Patience};
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
 use crate::policy::limit::Hold;
 use crate::upstream::eject;
-use crate::upstream::timer::Deadline;
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use http::{HeaderMap, HeaderValue};
@@ -22,8 +22,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// The bytes of a body with a length that must come for `timeout idle` to begin anew.
+/// The bytes of a body with a length that must come for `timeout idle` to begin anew: it is there to be sent.
 const STEP: usize = 1024;
+/// The same without a length: it may be made as it goes.
+const DRIP: usize = 64;
 
 /// A request's body. Its errors are [`ClientFailure`].
 pub struct RequestBody {
@@ -33,14 +35,15 @@ pub struct RequestBody {
     idle: Duration,
     /// How many more bytes it may send.
     left: u64,
-    pace: Pace,
+    /// The bytes that must come for its patience to begin anew.
+    step: usize,
     /// Copies it for mirrors.
     copier: Option<Box<Copier>>,
 }
 
 enum Source {
     Whole(Option<Bytes>, Option<Box<HeaderMap>>),
-    Client(Incoming),
+    Client(Incoming, Pace),
     Stream(Stream),
 }
 
@@ -50,8 +53,7 @@ struct Stream {
     length: Option<u64>,
     /// All data has come.
     ended: bool,
-    /// Made when something is waited for: a connection has one deadline, its streams wait each for their own.
-    deadline: Option<Deadline>,
+    patience: Patience,
     /// Set when the body is wanted, if the client waits for that.
     wanted: Option<Rc<Cell<bool>>>,
 }
@@ -95,39 +97,36 @@ impl std::error::Error for ClientFailure {}
 impl RequestBody {
     /// What the client sends, as it comes.
     pub fn streaming(incoming: Incoming, client: Rc<Client>) -> RequestBody {
-        let idle = client.port.patience().idle;
-        RequestBody {
-            source: Source::Client(incoming),
-            client,
-            idle,
-            left: u64::MAX,
-            pace: Pace::default(),
-            copier: None,
-        }
+        let step = if incoming.size_hint().exact().is_some() { STEP } else { DRIP };
+        RequestBody::new(Source::Client(incoming, Pace::default()), step, client)
     }
 
-    /// What the client sends on a stream. `wanted` is set when the body is asked for.
+    /// What the client sends on a stream. `wanted` is set when the body is asked for. The messages of a call may be small and far
+    /// between.
     pub fn stream(
         recv: RecvStream,
         length: Option<u64>,
+        is_call: bool,
         wanted: Option<Rc<Cell<bool>>>,
         client: Rc<Client>,
     ) -> RequestBody {
-        let idle = client.port.patience().idle;
-        let source = Source::Stream(Stream { recv, length, ended: false, deadline: None, wanted });
-        RequestBody { source, client, idle, left: u64::MAX, pace: Pace::default(), copier: None }
+        let step = match length {
+            Some(_) => STEP,
+            None if is_call => 1,
+            None => DRIP,
+        };
+        let stream = Stream { recv, length, ended: false, patience: Patience::default(), wanted };
+        RequestBody::new(Source::Stream(stream), step, client)
     }
 
     /// A body that is there, with its trailers.
     pub fn whole(bytes: Bytes, trailers: Option<Box<HeaderMap>>, client: Rc<Client>) -> RequestBody {
-        RequestBody {
-            source: Source::Whole(Some(bytes), trailers),
-            client,
-            idle: Duration::MAX,
-            left: u64::MAX,
-            pace: Pace::default(),
-            copier: None,
-        }
+        RequestBody::new(Source::Whole(Some(bytes), trailers), STEP, client)
+    }
+
+    fn new(source: Source, step: usize, client: Rc<Client>) -> RequestBody {
+        let idle = client.port.patience().idle;
+        RequestBody { source, client, idle, left: u64::MAX, step, copier: None }
     }
 
     /// At most `max` more bytes, each within `idle` of the one before.
@@ -171,7 +170,7 @@ impl RequestBody {
     pub fn take_trailers(&mut self) -> Option<Box<HeaderMap>> {
         match &mut self.source {
             Source::Whole(_, trailers) => trailers.take(),
-            Source::Client(_) | Source::Stream(_) => None,
+            Source::Client(..) | Source::Stream(_) => None,
         }
     }
 }
@@ -189,11 +188,11 @@ impl Body for RequestBody {
                 let frame = data.or_else(|| trailers.take().map(|trailers| Frame::trailers(*trailers)));
                 return Poll::Ready(frame.map(Ok));
             }
-            Source::Client(incoming) => {
+            Source::Client(incoming, pace) => {
                 let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
                     let waits = this.client.waits();
                     let over = match waits {
-                        Waits::Nothing => !this.pace.wait(&this.client, Waits::Body, this.idle),
+                        Waits::Nothing => !pace.wait(&this.client, Waits::Body, this.idle),
                         _ => waits == Waits::Body && this.client.is_late(cx),
                     };
                     if over {
@@ -203,24 +202,15 @@ impl Body for RequestBody {
                     // The connection's task looks at its deadline, too.
                     return Poll::Pending;
                 };
-                // What has a length is there to be sent; what has none may be made as it goes.
-                let step = if incoming.size_hint().exact().is_some() { STEP } else { 1 };
-                let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-                this.pace.came(&this.client, Waits::Body, length, step);
+                pace.came(&this.client, Waits::Body, size(&frame), this.step);
                 frame.map(|frame| frame.map_err(drop))
             }
             Source::Stream(stream) => {
                 let Poll::Ready(frame) = stream.poll_frame(cx) else {
-                    let (deadline, idle) = (&mut stream.deadline, this.idle);
-                    let deadline = deadline.get_or_insert_with(|| this.client.worker.patience.deadline());
-                    if !deadline.is_armed() {
-                        deadline.arm(idle);
-                    }
-                    return if deadline.poll_expired(cx) { late() } else { Poll::Pending };
+                    let over = stream.patience.is_over(cx, &this.client.worker.patience, this.idle);
+                    return if over { late() } else { Poll::Pending };
                 };
-                if let Some(deadline) = &stream.deadline {
-                    deadline.disarm();
-                }
+                stream.patience.came(&this.client.worker.patience, size(&frame), this.step);
                 frame.map(|frame| frame.map_err(drop))
             }
         };
@@ -256,7 +246,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Whole(bytes, trailers) => trailers.is_none() && bytes.as_ref().is_none_or(Bytes::is_empty),
-            Source::Client(incoming) => incoming.is_end_stream(),
+            Source::Client(incoming, _) => incoming.is_end_stream(),
             Source::Stream(stream) => stream.recv.is_end_stream(),
         }
     }
@@ -266,10 +256,14 @@ impl Body for RequestBody {
             // Trailers need a body without a length.
             Source::Whole(_, Some(_)) => SizeHint::default(),
             Source::Whole(bytes, None) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Source::Client(incoming) => incoming.size_hint(),
+            Source::Client(incoming, _) => incoming.size_hint(),
             Source::Stream(stream) => stream.length.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
+}
+
+fn size<E>(frame: &Option<Result<Frame<Bytes>, E>>) -> usize {
+    frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len)
 }
 
 /// Servers that join trailers with the head might take a name with an underscore for another; `http` takes a quotation mark for
@@ -300,11 +294,44 @@ impl ResponseBody {
         self.end.broke_off(why);
     }
 
+    /// `timeout total` is over before the body is; if not yet, the task is woken when it is.
+    pub fn is_overdue(&self, cx: &Context<'_>) -> bool {
+        match &self.kind {
+            Kind::Upstream(Streaming { body, total: Some(total), .. }) => {
+                !body.is_end_stream() && total.poll_expired(cx)
+            }
+            _ => false,
+        }
+    }
+
     /// What the upstream sends, as it comes.
     pub fn upstream(body: Streaming, end: End) -> ResponseBody {
         ResponseBody { kind: Kind::Upstream(body), end }
     }
 }
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Kind::Upstream(Streaming { body, total: Some(total), .. }) = &self.kind
+            && total.is_over()
+            && !body.is_end_stream()
+        {
+            self.end.broke_off(&TotalOver);
+        }
+    }
+}
+
+/// The answer took longer than `timeout total`.
+#[derive(Debug)]
+pub struct TotalOver;
+
+impl fmt::Display for TotalOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`timeout total` is over")
+    }
+}
+
+impl std::error::Error for TotalOver {}
 
 impl Body for ResponseBody {
     type Data = Bytes;
@@ -314,26 +341,26 @@ impl Body for ResponseBody {
         let this = self.get_mut();
         let frame = match &mut this.kind {
             Kind::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Kind::Upstream(streaming) => match Pin::new(&mut streaming.body).poll_frame(cx) {
-                Poll::Ready(frame) => {
-                    if let (Some(Err(error)), Some(verdict)) = (&frame, &mut streaming.verdict)
-                        && eject::is_servers(error.kind)
-                    {
-                        verdict.failed();
-                    }
-                    frame
-                }
-                Poll::Pending => {
-                    if streaming.total.as_ref().is_some_and(|total| total.poll_expired(cx)) {
-                        this.end.broke_off(&"`timeout total` is over");
-                        if let Some(verdict) = &mut streaming.verdict {
-                            verdict.late();
+            Kind::Upstream(Streaming { body, total, verdict }) => {
+                let over = total.as_ref().is_some_and(|total| total.poll_expired(cx));
+                match Pin::new(&mut *body).poll_frame(cx) {
+                    Poll::Ready(Some(Ok(_))) if over && !body.is_end_stream() => Some(Err(TotalOver.into())),
+                    Poll::Ready(Some(Err(error))) => {
+                        if let Some(verdict) = verdict
+                            && eject::is_servers(error.kind)
+                        {
+                            verdict.failed();
                         }
-                        return Poll::Ready(Some(Err("timeout total".into())));
+                        Some(Err(error.into()))
                     }
-                    return Poll::Pending;
+                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(Self::Error::from)),
+                    Poll::Pending if over => {
+                        verdict.iter_mut().for_each(|verdict| verdict.late());
+                        Some(Err(TotalOver.into()))
+                    }
+                    Poll::Pending => return Poll::Pending,
                 }
-            },
+            }
         };
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) => {
@@ -344,7 +371,7 @@ impl Body for ResponseBody {
             }
             Err(error) => {
                 this.end.broke_off(&error);
-                Err(error.into())
+                Err(error)
             }
         }))
     }

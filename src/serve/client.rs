@@ -33,6 +33,8 @@ pub struct Client {
     waits: Cell<Waits>,
     /// A request is being answered.
     in_flight: Cell<bool>,
+    /// The end of `timeout total`, while its answer is on its way.
+    total: RefCell<Option<Rc<Deadline>>>,
     /// Heads that passed the guard, and requests that hyper made of them.
     heads: Cell<u64>,
     requests: Cell<u64>,
@@ -111,38 +113,6 @@ pub enum Waits {
     Write,
 }
 
-/// How much has moved for the time that was waited: who moves a byte now and then is no better than who moves none.
-#[derive(Default)]
-pub struct Pace {
-    /// When the wait under way began.
-    since: Duration,
-    waited: Duration,
-    moved: usize,
-}
-
-impl Pace {
-    /// Waits for what is left of `patience`; false if nothing is.
-    #[cold]
-    pub fn wait(&mut self, client: &Client, what: Waits, patience: Duration) -> bool {
-        self.since = client.worker.patience.exact();
-        client.wait(what, patience.saturating_sub(self.waited));
-        self.waited < patience
-    }
-
-    /// `moved` bytes came or went. After `step` of them the patience is whole again.
-    #[inline]
-    pub fn came(&mut self, client: &Client, what: Waits, moved: usize, step: usize) {
-        if client.waits() == what {
-            self.waited = self.waited.saturating_add(client.worker.patience.exact().saturating_sub(self.since));
-            client.came(what);
-        }
-        self.moved = self.moved.saturating_add(moved);
-        if self.moved >= step {
-            (self.waited, self.moved) = (Duration::ZERO, 0);
-        }
-    }
-}
-
 impl Client {
     /// A connection that has just been accepted.
     pub fn new(peer: SocketAddr, port: Rc<Port>, worker: Rc<Worker>) -> Client {
@@ -155,6 +125,7 @@ impl Client {
             worker,
             waits: Cell::new(Waits::Nothing),
             in_flight: Cell::new(false),
+            total: RefCell::new(None),
             heads: Cell::new(0),
             requests: Cell::new(0),
             refused: Cell::new(None),
@@ -219,6 +190,17 @@ impl Client {
         self.waits.get() != Waits::Nothing && self.deadline.poll_expired(cx)
     }
 
+    /// The answer on its way must have gone by then.
+    pub fn answer_within(&self, total: Option<Rc<Deadline>>) {
+        self.total.replace(total);
+    }
+
+    /// It has not, because the client does not take it: hyper asks for no more of it then.
+    #[inline]
+    pub fn is_overdue(&self, cx: &Context<'_>) -> bool {
+        self.total.borrow().as_ref().is_some_and(|total| total.poll_expired(cx))
+    }
+
     /// The guard let heads through; the last one stands in for a refused one if `refused` says so.
     pub fn heads_passed(&self, heads: u64, refused: Option<Refused>) {
         self.heads.set(self.heads.get().saturating_add(heads));
@@ -238,6 +220,7 @@ impl Client {
     /// The answer to the last request has gone to hyper, or never will.
     pub fn request_ended(&self) {
         self.in_flight.set(false);
+        self.total.replace(None);
         if let Some(task) = self.held.take() {
             task.wake();
         }

@@ -211,6 +211,9 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
                 if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
                     return Poll::Ready(if outcome.is_ok() { Outcome::Done } else { Outcome::Broken });
                 }
+                if client.is_overdue(cx) {
+                    return Poll::Ready(Outcome::Broken);
+                }
                 if client.is_late(cx) {
                     return Poll::Ready(if client.waits() == Waits::Rest { Outcome::Idle } else { Outcome::Broken });
                 }

@@ -59,7 +59,7 @@ pub struct Streaming {
     /// The body.
     pub body: UpstreamBody<RequestBody>,
     /// The end of `timeout total`.
-    pub total: Option<Deadline>,
+    pub total: Option<Rc<Deadline>>,
     /// Where somebody judges the server.
     pub verdict: Option<Box<Verdict>>,
 }
@@ -439,7 +439,9 @@ impl Answered {
 
     fn into_reached(self, total: Option<Deadline>, idle: Duration, verdict: Option<Box<Verdict>>) -> Reached {
         match self {
-            Answered::Response(parts, body) => Reached::Response(parts, Streaming { body, total, verdict }),
+            Answered::Response(parts, body) => {
+                Reached::Response(parts, Streaming { body, total: total.map(Rc::new), verdict })
+            }
             Answered::Upgrade(parts, upgraded) => Reached::Upgrade(parts, upgraded, idle),
         }
     }

@@ -23,6 +23,7 @@ mod inherit;
 mod listen;
 mod mirror;
 mod open_files;
+mod pace;
 mod program;
 mod proxy_protocol;
 mod rehearsal;

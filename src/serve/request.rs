@@ -67,7 +67,10 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     ready.parts.version = Version::HTTP_11;
     let body = match ready.body {
         Source::Whole(bytes) => ResponseBody::whole(bytes, ready.end),
-        Source::Upstream(streaming) => ResponseBody::upstream(streaming, ready.end),
+        Source::Upstream(streaming) => {
+            client.answer_within(streaming.total.clone());
+            ResponseBody::upstream(streaming, ready.end)
+        }
         Source::Tunnel(upstream, idle) => {
             client.tunnel.replace(Some(Tunnel { upstream: *upstream, idle, end: ready.end }));
             ResponseBody::whole(Bytes::new(), End::new(client))

@@ -1,8 +1,9 @@
 //! A client's socket as hyper uses it: guarded reads, and writes that cost one cheap system call.
 
-use super::client::{Client, Pace, Waits};
+use super::client::{Client, Waits};
 use super::connection::REST;
 use super::guard::{Broken, Guard};
+use super::pace::Pace;
 use super::transport::Transport;
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Writes in several pieces up to this size are joined: one `send` of a copy is cheaper than `writev`.
 const JOIN: usize = 4 * 1024;
 /// The bytes that a client must take for its patience to begin anew.
-const STEP: usize = 4 * 1024;
+pub const STEP: usize = 4 * 1024;
 /// What is kept of that which follows a request for another protocol, until it is answered.
 const EARLY: usize = 64 * 1024;
 /// What hyper gets for a request that was refused: the service knows by its number what to answer.

@@ -192,15 +192,17 @@ impl Deadline {
         self.entry.at.get() != NEVER
     }
 
+    /// The deadline was set and is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        // What is not armed, and what counts from the next tick on, is greater than any time.
+        self.entry.at.get() <= self.clock.now.get()
+    }
+
     /// Whether the deadline is over; if it is armed and not yet over, the task is woken when it is.
     pub fn poll_expired(&self, cx: &Context<'_>) -> bool {
-        let at = self.entry.at.get();
-        if at == NEVER {
-            return false;
-        }
-        // What counts from the next tick on is greater than any time.
-        if at <= self.clock.now.get() {
-            return true;
+        if self.is_over() || !self.is_armed() {
+            return self.is_over();
         }
         let mut waker = self.entry.waker.borrow_mut();
         match &mut *waker {

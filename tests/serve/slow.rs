@@ -1,6 +1,10 @@
 //! Clients that take their time (the modes of slowhttptest): each is cut off in its time, and nobody else waits.
 
+use super::http2::{connect, request, run, whole};
 use super::support::*;
+use bytes::Bytes;
+use h2::Reason;
+use http::Method;
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
@@ -10,7 +14,7 @@ const LARGE: usize = 64 << 20;
 fn gateway() -> (Gateway, Server) {
     let server = Server::raw(|mut stream, mut reader| {
         while let Some(got) = read_request(&mut reader) {
-            let sent = if got.head.starts_with("GET /large ") {
+            let sent = if got.head.starts_with("GET /large ") || got.head.starts_with("GET /total ") {
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LARGE}\r\n\r\n");
                 stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; LARGE]))
             } else {
@@ -22,7 +26,7 @@ fn gateway() -> (Gateway, Server) {
         }
     });
     let gateway = Gateway::serve(&format!(
-        "listen http LISTEN {{ timeout header 600ms, idle 600ms }}\n\
+        "listen http LISTEN {{ protocols h1, h2c; timeout header 600ms, idle 600ms }}\n\
          route ANY /total -> {0} {{ timeout total 1s }}\n\
          route ANY /{{rest...}} -> {0} {{ timeout idle 600ms }}\n",
         server.url()
@@ -73,7 +77,11 @@ fn bodies_that_come_slowly() {
     for heard in trickle(&gateway, head, "") {
         assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
     }
-    // What has no length may take its time, but for the whole.
+    // What has no length may take its time, but not any, and not more than for the whole.
+    let head = "POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
+    for heard in trickle(&gateway, head, "1\r\nx\r\n") {
+        assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
+    }
     let head = "POST /total HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n";
     for heard in trickle(&gateway, head, "1\r\nx\r\n") {
         assert!(heard.starts_with("HTTP/1.1 504 "), "{heard}");
@@ -102,6 +110,95 @@ fn answers_that_are_taken_slowly() {
     assert!(
         gateway.log().lines().filter(|line| line.contains("/large")).all(|line| !line.contains(&LARGE.to_string()))
     );
+}
+
+/// Sends a byte now and then until there is an answer: its status, and what a call is told.
+async fn trickle_stream(gateway: &Gateway, path: &str, field: (&'static str, &'static str)) -> (u16, Option<String>) {
+    let mut send = connect(gateway).await;
+    let mut asked = request(Method::POST, path);
+    asked.headers_mut().insert(field.0, field.1.parse().unwrap());
+    let (response, mut body) = send.send_request(asked, false).unwrap();
+    let drops = tokio::spawn(async move {
+        while body.send_data("x".into(), false).is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let (parts, ..) = whole(response).await;
+    drops.abort();
+    (parts.status.as_u16(), parts.headers.get("grpc-status").map(|code| code.to_str().unwrap().to_owned()))
+}
+
+#[test]
+fn bodies_that_come_slowly_on_a_stream() {
+    let (gateway, _server) = gateway();
+    run(async {
+        assert_eq!(trickle_stream(&gateway, "/", ("content-length", "4096")).await.0, 408);
+        assert_eq!(trickle_stream(&gateway, "/", ("x", "y")).await.0, 408);
+        assert_eq!(trickle_stream(&gateway, "/total", ("x", "y")).await.0, 504);
+        // Calls last, and their messages may be small: only the whole ends them.
+        let call = ("content-type", "application/grpc");
+        assert!(tokio::time::timeout(Duration::from_secs(2), trickle_stream(&gateway, "/", call)).await.is_err());
+        assert_eq!(trickle_stream(&gateway, "/total", call).await, (200, Some("4".into())));
+    });
+}
+
+/// Takes some of an answer now and then until it breaks off: why, and how much there was.
+async fn sip(gateway: &Gateway, path: &str, sip: usize) -> (Option<Reason>, usize) {
+    let tcp = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    // Sips go out as they are: the client's windows are as small.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(u32::try_from(sip).unwrap());
+    let (mut send, connection) = builder.handshake::<_, Bytes>(tcp).await.unwrap();
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    let (response, _) = send.send_request(request(Method::GET, path), true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    let mut taken = 0;
+    loop {
+        match body.data().await.expect("all of it came") {
+            Ok(data) => {
+                taken += data.len();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                body.flow_control().release_capacity(data.len()).unwrap();
+            }
+            Err(error) => return (error.reason(), taken),
+        }
+    }
+}
+
+#[test]
+fn answers_that_are_taken_slowly_on_a_stream() {
+    let (gateway, _server) = gateway();
+    run(async {
+        // Less than 4 KiB in 600 ms of waiting.
+        assert_eq!(sip(&gateway, "/large", 300).await.0, Some(Reason::CANCEL));
+        gateway.await_log("the client took nothing for too long");
+        // More, but not for ever.
+        let (reason, taken) = sip(&gateway, "/total", 8192).await;
+        assert_eq!(reason, Some(Reason::INTERNAL_ERROR));
+        assert!(taken > 3 * 8192, "{taken}");
+    });
+    gateway.await_log("`timeout total` is over");
+}
+
+#[test]
+fn an_answer_that_is_taken_slowly_ends_with_the_total() {
+    let (_, server) = gateway();
+    let program = "listen http LISTEN\nroute ANY /total -> SERVER { timeout total 1s }\n";
+    let gateway = Gateway::serve(&program.replace("SERVER", &server.url()));
+    let mut client = gateway.connect();
+    socket2::SockRef::from(&client.stream).set_recv_buffer_size(4096).unwrap();
+    client.send(b"GET /total HTTP/1.1\r\nhost: test\r\n\r\n");
+    let began = Instant::now();
+    while !gateway.log().contains("`timeout total` is over") {
+        assert!(began.elapsed() < PATIENCE, "it goes on");
+        // Fast enough to be waited for.
+        assert!(client.stream.read(&mut [0; 8192]).unwrap() > 0);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(began.elapsed() > Duration::from_millis(900), "{:?}", began.elapsed());
+    assert!(!gateway.log().contains(&LARGE.to_string()));
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub use scan::PREFACE;
 
 use super::client::{Client, Waits};
 use super::connection::{LAST_CHANCE, LINGER, linger};
+use super::pace::Pace;
+use super::stream::STEP;
 use super::transport::Transport;
 use bytes::Bytes;
 use h2::server::Builder;
@@ -91,7 +93,7 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
         Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
     let mut builder = client.worker.http2.clone();
     builder.max_header_list_size(u32::try_from(client.port.header_max()).unwrap_or(u32::MAX));
-    let mut turns = Turns { session: &session, ending: false, frames: 0, taken: 0 };
+    let mut turns = Turns { session: &session, ending: false, frames: 0, taken: 0, pace: Pace::default() };
     let mut handshake = builder.handshake(Shared(wire.clone()));
     let connection = poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
         Poll::Ready(connection) => Poll::Ready(connection.ok()),
@@ -170,8 +172,9 @@ struct Turns<'a> {
     ending: bool,
     /// So many frames had come when the wait for a head began.
     frames: u64,
-    /// So many bytes were taken when the wait for the client to take more began.
+    /// So many bytes the client had taken when it was last waited for, and how fast it takes them.
     taken: u64,
+    pace: Pace,
 }
 
 impl Turns<'_> {
@@ -186,11 +189,15 @@ impl Turns<'_> {
         let patience = client.port.patience();
         match wire.poll_flush(cx) {
             Poll::Ready(Err(_)) => return End::Over,
-            Poll::Ready(Ok(())) => client.came(Waits::Write),
+            Poll::Ready(Ok(())) => self.pace.came(client, Waits::Write, STEP, STEP),
             Poll::Pending => {
-                if client.waits() != Waits::Write || wire.taken != self.taken {
+                let taken = wire.taken.wrapping_sub(self.taken);
+                if client.waits() != Waits::Write || taken > 0 {
                     self.taken = wire.taken;
-                    client.wait(Waits::Write, patience.idle);
+                    self.pace.came(client, Waits::Write, usize::try_from(taken).unwrap_or(STEP), STEP);
+                    if !self.pace.wait(client, Waits::Write, patience.idle) {
+                        return End::Over;
+                    }
                 }
             }
         }

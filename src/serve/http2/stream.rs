@@ -1,25 +1,27 @@
 //! A stream: one request and its answer.
 
-use super::super::body::{RequestBody, ResponseBody};
+use super::super::body::{RequestBody, ResponseBody, TotalOver};
 use super::super::client::Interim;
+use super::super::pace::Patience;
 use super::super::request::{self, Asked, Source};
+use super::super::stream::STEP;
 use super::{Open, Session, head, tunnel};
 use crate::policy::grpc;
 use crate::upstream::ExchangeError;
-use crate::upstream::timer::Deadline;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body::Body;
+use http_body::{Body, Frame};
 use std::cell::{Cell, RefCell};
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
-/// Pieces that a client's window cuts below this size are no progress, and no reason for it to send more.
+/// Pieces that a client's window cuts below this size are no reason for it to send more.
 const CRUMB: usize = 256;
 /// The protocol that Extended CONNECT asks for.
 static WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
@@ -44,7 +46,7 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
             if parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
                 wanted = Some(Rc::new(Cell::new(false)));
             }
-            (Some(RequestBody::stream(recv, body_length, wanted.clone(), client.clone())), None)
+            (Some(RequestBody::stream(recv, body_length, is_call, wanted.clone(), client.clone())), None)
         }
     };
     let respond = RefCell::new(respond);
@@ -113,102 +115,97 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Why a body did not go out to its end.
+enum Stopped {
+    /// The stream is over.
+    Gone,
+    /// The client does not take it.
+    Slow,
+    /// There is no more of it.
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
 /// Sends a body as fast as the client takes it.
 async fn pump(session: &Session, mut send: SendStream<Bytes>, mut body: ResponseBody, is_call: bool) {
-    let mut patience = None;
-    loop {
-        let next = poll_fn(|cx| match Pin::new(&mut body).poll_frame(cx) {
-            Poll::Ready(frame) => Poll::Ready(Some(frame)),
-            Poll::Pending => send.poll_reset(cx).map(|_| None),
-        });
-        let sent = match next.await {
-            None => return,
-            Some(None) => {
-                let _ = send.send_data(Bytes::new(), true);
-                return;
-            }
-            Some(Some(Err(error))) if is_call => {
-                // A call can be told what happened, whatever it got so far.
-                let (status, why) = match error.downcast_ref::<ExchangeError>() {
-                    Some(error) if !error.kind.is_timeout() => (grpc::UNAVAILABLE, "Upstream failed"),
-                    _ => (grpc::DEADLINE_EXCEEDED, "Upstream took too long"),
-                };
-                let _ = send.send_trailers(HeaderMap::from_iter(grpc::fields(status, why)));
-                return;
-            }
-            Some(Some(Err(_))) => return send.send_reset(Reason::INTERNAL_ERROR),
-            Some(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => {
-                    let last = body.is_end_stream();
-                    if data.is_empty() && !last {
-                        continue;
-                    }
-                    let sent = put(session, &mut send, data, last, &mut patience).await;
-                    if sent && !last {
-                        continue;
-                    }
-                    sent
-                }
-                Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    let _ = send.send_trailers(trailers);
-                    return;
-                }
-            },
-        };
-        if !sent {
+    match copy(session, &mut send, &mut body).await {
+        Ok(()) | Err(Stopped::Gone) => {}
+        Err(Stopped::Slow) => {
             body.broke_off(&"the client took nothing for too long");
+            send.send_reset(Reason::CANCEL);
         }
-        return;
+        Err(Stopped::Failed(error)) if is_call => {
+            // A call can be told what happened, whatever it got so far.
+            let (status, why) = match error.downcast_ref::<ExchangeError>() {
+                Some(error) if !error.kind.is_timeout() => (grpc::UNAVAILABLE, "Upstream failed"),
+                _ => (grpc::DEADLINE_EXCEEDED, "Upstream took too long"),
+            };
+            let _ = send.send_trailers(HeaderMap::from_iter(grpc::fields(status, why)));
+        }
+        Err(Stopped::Failed(_)) => send.send_reset(Reason::INTERNAL_ERROR),
     }
 }
 
-/// Sends data within the client's windows, never more: what waits, waits here, for at most `timeout idle`. False: the
-/// stream is over.
-pub async fn put(
+async fn copy(session: &Session, send: &mut SendStream<Bytes>, body: &mut ResponseBody) -> Result<(), Stopped> {
+    let mut patience = Patience::default();
+    loop {
+        let next = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+            Poll::Pending => send.poll_reset(cx).map(|_| Err(Stopped::Gone)),
+        });
+        let sent = match next.await?.transpose().map_err(Stopped::Failed)?.map(Frame::into_data) {
+            None => send.send_data(Bytes::new(), true),
+            Some(Err(frame)) => send.send_trailers(frame.into_trailers().unwrap_or_default()),
+            Some(Ok(data)) => {
+                let last = body.is_end_stream();
+                if last || !data.is_empty() {
+                    put(session, send, data, last, &mut patience, body).await?;
+                }
+                if last {
+                    return Ok(());
+                }
+                continue;
+            }
+        };
+        return sent.map_err(|_| Stopped::Gone);
+    }
+}
+
+/// Sends data within the client's windows, never more: what waits, waits here.
+async fn put(
     session: &Session,
     send: &mut SendStream<Bytes>,
     mut data: Bytes,
     last: bool,
-    patience: &mut Option<Deadline>,
-) -> bool {
+    patience: &mut Patience,
+    body: &ResponseBody,
+) -> Result<(), Stopped> {
+    let timer = &session.client.worker.patience;
     loop {
         send.reserve_capacity(data.len());
         let mut room = send.capacity();
         if room == 0 && !data.is_empty() {
-            let worker = &session.client.worker;
-            let deadline = patience.get_or_insert_with(|| worker.patience.deadline());
-            if !deadline.is_armed() {
-                deadline.arm(session.client.port.patience().idle);
-            }
             let more = poll_fn(|cx| match send.poll_capacity(cx) {
-                Poll::Pending if deadline.poll_expired(cx) => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(more) => Poll::Ready(more.and_then(Result::ok)),
-            });
-            match more.await {
-                Some(more) => room = more,
-                None => {
-                    send.send_reset(Reason::CANCEL);
-                    return false;
+                Poll::Ready(Some(Ok(room))) => Poll::Ready(Ok(room)),
+                Poll::Ready(_) => Poll::Ready(Err(Stopped::Gone)),
+                Poll::Pending if patience.is_over(cx, timer, session.client.port.patience().idle) => {
+                    Poll::Ready(Err(Stopped::Slow))
                 }
-            }
+                Poll::Pending if body.is_overdue(cx) => Poll::Ready(Err(Stopped::Failed(TotalOver.into()))),
+                Poll::Pending => Poll::Pending,
+            });
+            room = more.await?;
         }
         let piece = data.split_to(room.min(data.len()));
         let done = data.is_empty();
+        patience.came(timer, piece.len(), STEP);
         if done || piece.len() >= CRUMB {
             // A client may open both windows again, Go's does for every 4 KiB, and measure.
             let frames = u32::try_from(piece.len() / 2048).unwrap_or(0).saturating_add(3);
             session.wire.borrow_mut().scan.earn(frames);
-            if let Some(deadline) = patience {
-                deadline.disarm();
-            }
         }
-        if send.send_data(piece, last && done).is_err() {
-            return false;
-        }
+        send.send_data(piece, last && done).map_err(|_| Stopped::Gone)?;
         if done {
-            return true;
+            return Ok(());
         }
     }
 }
