@@ -6,6 +6,7 @@ use super::error::ErrorKind;
 use super::shared::Shared;
 use crate::plan::EjectWhen;
 use http::StatusCode;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
@@ -110,6 +111,30 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The same bounds when others have gone: some come back before their time, those first that were to come back first.
+    pub(super) fn readmit(&self) {
+        if !self.judges() {
+            return;
+        }
+        let _alone = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = self.set();
+        let all = set.members.iter().map(|member| &member.endpoint);
+        let mut ejected: Vec<_> = all.clone().filter(|endpoint| endpoint.is_ejected()).collect();
+        // Who fails health checks would not be used.
+        ejected.sort_by_key(|endpoint| (!endpoint.is_healthy(), endpoint.ejection.until.load(Relaxed)));
+        let nobody = || all.clone().all(|endpoint| endpoint.state() == State::Down);
+        let mut left = ejected.len();
+        for endpoint in ejected {
+            if left <= set.members.len() / 2 && !(endpoint.is_healthy() && nobody()) {
+                return;
+            }
+            endpoint.readmit();
+            left -= 1;
+        }
+    }
+}
+
 /// Statuses that say that a server is not well. 501 and 505 are about the request.
 #[must_use]
 pub fn is_failure(status: StatusCode) -> bool {
@@ -124,4 +149,68 @@ pub fn is_servers(kind: ErrorKind) -> bool {
     use ErrorKind::{Dns, NoUpgrade, Overloaded, RequestBody, Unhealthy, Unprocessed, Unsendable};
     // A server that is shutting down says that it did nothing with a request.
     !matches!(kind, RequestBody | Overloaded | Unhealthy | Dns | Unprocessed | NoUpgrade | Unsendable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Eject;
+    use crate::upstream::config::{Config, Host};
+    use crate::upstream::shared::Candidate;
+    use crate::upstream::tests::config;
+    use std::sync::Arc;
+
+    const FAILED: Option<&str> = Some("500");
+
+    /// Six addresses of one name, whose servers are ejected for one failure.
+    fn six() -> (Arc<Shared>, Vec<Candidate>) {
+        let mut config: Config = config(([127, 0, 0, 1], 80).into());
+        config.servers[0].host = Host::Name("app.test".into());
+        config.eject = Some(Eject { when: EjectWhen::Failures(1), period: Duration::from_secs(60) });
+        let server = config.servers[0].clone();
+        let at = |n| Candidate { server: server.clone(), address: ([10, 0, 0, n], 80).into(), weight: 1, tier: 0 };
+        let candidates: Vec<_> = (1..=6).map(at).collect();
+        let shared = Shared::new(config, 1, None).unwrap();
+        shared.publish(0, Ok(candidates.clone()));
+        (shared, candidates)
+    }
+
+    /// The last numbers of the addresses that are out.
+    fn out(shared: &Shared) -> Vec<String> {
+        let set = shared.set();
+        let ejected = set.members.iter().filter(|member| member.endpoint.is_ejected());
+        ejected.map(|member| member.endpoint.address.ip().to_string().replace("10.0.0.", "")).collect()
+    }
+
+    #[test]
+    fn bounds_hold_when_dns_takes_others_away() {
+        let (shared, candidates) = six();
+        let set = shared.set();
+        for member in &set.members {
+            shared.judge(&member.endpoint, FAILED);
+            // The first is out for longest.
+            set.members[0].endpoint.ejection.until.store(after(Duration::from_secs(600)), Relaxed);
+        }
+        assert_eq!(out(&shared), ["1", "2", "3"]);
+        shared.publish(0, Ok(candidates[..5].to_vec()));
+        assert_eq!(out(&shared), ["1", "3"]);
+        shared.publish(0, Ok(candidates[..3].to_vec()));
+        assert_eq!(out(&shared), ["1"]);
+        shared.publish(0, Ok(candidates[..1].to_vec()));
+        assert_eq!(out(&shared), [""; 0]);
+    }
+
+    #[test]
+    fn who_fails_requests_is_better_than_nobody() {
+        let (shared, _) = six();
+        let set = shared.set();
+        set.members[..3].iter().for_each(|member| shared.judge(&member.endpoint, FAILED));
+        for (n, still) in [(0, 3), (3, 3), (4, 3), (5, 2), (1, 1), (2, 1)] {
+            set.members[n].endpoint.set_healthy(false);
+            shared.readmit();
+            assert_eq!(out(&shared).len(), still, "without {n}");
+        }
+        // It would not be used anyway.
+        assert_eq!(out(&shared), ["1"]);
+    }
 }

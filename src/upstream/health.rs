@@ -74,7 +74,10 @@ async fn probe(upstream: Rc<Upstream>, endpoint: Arc<Endpoint>, health: Rc<Healt
             endpoint.set_healthy(!healthy);
             match outcome {
                 Ok(()) => tracing::info!(upstream = name, server, %address, "a server is healthy again"),
-                Err(why) => tracing::warn!(upstream = name, server, %address, "a server is unhealthy: {why}"),
+                Err(why) => {
+                    tracing::warn!(upstream = name, server, %address, "a server is unhealthy: {why}");
+                    upstream.shared().readmit();
+                }
             }
         }
         tokio::time::sleep(health.every.mul_f64(0.9 + fastrand::f64() / 5.0)).await;

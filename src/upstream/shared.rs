@@ -217,6 +217,7 @@ impl Shared {
         self.set.send_replace(Arc::new(set));
         if changed {
             self.version.fetch_add(1, Release);
+            self.readmit();
         }
     }
 

@@ -95,7 +95,7 @@ async fn exactly(stream: &mut TcpStream, n: usize) -> Vec<u8> {
     bytes
 }
 
-fn config(address: SocketAddr) -> Config {
+pub fn config(address: SocketAddr) -> Config {
     Config {
         name: "test".into(),
         servers: vec![Server {
