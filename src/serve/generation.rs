@@ -11,6 +11,7 @@ use crate::upstream::config::{self, Host, Http2, Pem, Pool, Protocol, Scheme};
 use crate::upstream::timer::Timer;
 use crate::upstream::tls::{self, TlsError};
 use crate::upstream::{Config, Shared, Upstream};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -99,6 +100,11 @@ impl Generation {
 
     fn by_listener(&self) -> Vec<(&plan::Listener, &Option<Arc<Endpoint>>)> {
         self.plan.listeners.iter().zip(&self.endpoints).collect()
+    }
+
+    /// What a peer's requests say of who they come from counts.
+    pub fn trusts_fields_of(&self, peer: IpAddr) -> bool {
+        self.trust.as_ref().is_some_and(|trust| trust.trusts_fields_of(peer))
     }
 
     /// The limit of an upstream's requests at once, if it has one.

@@ -3,7 +3,6 @@
 use super::body::{End, RequestBody, ResponseBody, strip_hop_by_hop};
 use super::client::{Client, Interim, Tunnel};
 use super::exchange::{self, Failure, Reached};
-use super::generation::Local;
 use super::guard::Refused;
 use super::host;
 use super::world::Live;
@@ -85,7 +84,7 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
     let (local, listener) = client.port.current();
     let local = &*local;
     let mut end = End::new(client.clone());
-    let trusted = is_trusted(local, client);
+    let trusted = local.generation.trusts_fields_of(client.ip());
     let id = RequestId::new(&parts.headers, trusted);
     let id = id.as_str();
     if client.worker.access_log {
@@ -315,11 +314,6 @@ fn note(decided: &Decided<'_>, parts: &response::Parts, world: &Live<'_>, end: &
     record.error = cx.failure.as_ref().map(|failure| failure.kind.name());
     record.detail = cx.failure.as_ref().map(|failure| failure.detail.to_string()).unwrap_or_default();
     record.tags = tags;
-}
-
-fn is_trusted(local: &Local, client: &Client) -> bool {
-    let trust = local.generation.trust.as_ref();
-    trust.is_some_and(|trust| trust.trusts_fields_of(client.ip()))
 }
 
 /// The id of a request: a trusted proxy's, or 32 hex digits.

@@ -235,6 +235,25 @@ fn what_http1_refuses_is_refused() {
 }
 
 #[test]
+fn a_proxy_may_say_what_its_client_spoke() {
+    let server = Server::answering(|got| ok(field(&got.head, "x-forwarded-proto").unwrap()));
+    let program = program(&server.url(), "");
+    let (asked, odd) = ("https://test/", "ftp://test/");
+    let uri = |uri: &str| Request::builder().uri(uri).body(()).unwrap();
+    for (trust, status) in [("127.0.0.0/8", 200), ("10.0.0.0/8", 400)] {
+        let gateway = Gateway::serve(&format!("{program}trust proxies {trust} using x-forwarded-for\n"));
+        run(async {
+            let mut send = connect(&gateway).await;
+            let (parts, body) = ask(&mut send, uri(asked)).await;
+            assert_eq!(parts.status, status, "{trust}");
+            // What counts is the connection, as it does beside X-Forwarded-Proto.
+            assert_eq!(body == b"http", status == 200);
+            assert_eq!(ask(&mut send, uri(odd)).await.0.status, 400);
+        });
+    }
+}
+
+#[test]
 fn a_head_that_is_too_long_costs_its_stream_only() {
     let server = Server::text("x");
     let gateway = Gateway::serve(&program(&server.url(), "header max 8KiB"));

@@ -11,7 +11,7 @@ use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Uri};
 
 /// What WebSocket servers add to a key (RFC 6455, 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -20,8 +20,12 @@ fn bad<T>(why: &'static str) -> Result<T, Refused> {
     Err(Refused { status: 400, why })
 }
 
-/// Refuses what could be understood in two ways, and joins cookies (RFC 9113, 8.2.3).
-pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
+/// Refuses what could be understood in two ways, and joins cookies (RFC 9113, 8.2.3). `scheme` is the connection's.
+pub fn check(
+    parts: &mut Parts,
+    scheme: &'static str,
+    from_trusted_proxy: impl FnOnce() -> bool,
+) -> Result<(), Refused> {
     match parts.method {
         Method::CONNECT => return bad("CONNECT is for forward proxies"),
         Method::TRACE => return bad("TRACE would show the fields that the gateway adds"),
@@ -35,7 +39,12 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
         return bad("`:path` is no path");
     }
     if parts.uri.scheme_str() != Some(scheme) {
-        return bad("`:scheme` is not what the connection is");
+        // A proxy may say what its own client spoke (RFC 9113, 8.3.1).
+        let other = matches!(parts.uri.scheme_str(), Some("http" | "https")) && from_trusted_proxy();
+        match other.then(|| with_scheme(&parts.uri, scheme)).flatten() {
+            Some(uri) => parts.uri = uri,
+            None => return bad("`:scheme` is not what the connection is"),
+        }
     }
     if parts.uri.authority().is_none() && !parts.headers.contains_key(http::header::HOST) {
         return bad("neither `:authority` nor `Host`");
@@ -82,6 +91,12 @@ pub fn check(parts: &mut Parts, scheme: &str) -> Result<(), Refused> {
     Ok(())
 }
 
+fn with_scheme(uri: &Uri, scheme: &'static str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.scheme = scheme.parse().ok();
+    Uri::from_parts(parts).ok()
+}
+
 /// A request for a WebSocket (RFC 8441) becomes the GET that it is on HTTP/1: what its server must answer to the key.
 pub fn websocket(parts: &mut Parts) -> Result<Option<HeaderValue>, Refused> {
     let Some(protocol) = parts.extensions.get::<Protocol>() else { return Ok(None) };
@@ -106,7 +121,7 @@ pub fn websocket(parts: &mut Parts) -> Result<Option<HeaderValue>, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, Request, Uri};
+    use http::{HeaderName, Request};
 
     fn checked(method: &str, path: &'static str, field: (&str, &str)) -> Result<(), u16> {
         let uri = Uri::builder().scheme("http").authority("a").path_and_query(path).build().unwrap();
@@ -116,7 +131,7 @@ mod tests {
             .header(HeaderName::from_lowercase(field.0.as_bytes()).unwrap(), field.1)
             .body(())
             .unwrap();
-        check(&mut request.into_parts().0, "http").map_err(|refused| refused.status)
+        check(&mut request.into_parts().0, "http", || false).map_err(|refused| refused.status)
     }
 
     #[test]

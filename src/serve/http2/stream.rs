@@ -31,8 +31,9 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
     let session = &open.0;
     let client = &session.client;
     let (mut parts, recv) = request.into_parts();
+    let is_trusted = || client.port.current().0.generation.trusts_fields_of(client.ip());
     let (accept, refused) = match head::websocket(&mut parts) {
-        Ok(accept) => (accept, head::check(&mut parts, client.scheme()).err()),
+        Ok(accept) => (accept, head::check(&mut parts, client.scheme(), is_trusted).err()),
         Err(refused) => (None, Some(refused)),
     };
     let is_head = parts.method == Method::HEAD;
