@@ -26,7 +26,7 @@ const SLACK: usize = 64;
 /// failure of the request body `B` where that is still being sent.
 pub struct UpstreamBody<B> {
     ready: Option<Bytes>,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     rest: Rest<B>,
 }
 
@@ -65,7 +65,7 @@ impl<B> UpstreamBody<B> {
 
     /// The body that `decoder` finds on `conn`, whose read buffer is behind the head.
     pub(super) fn new(
-        mut conn: Conn,
+        conn: Conn,
         mut decoder: Decoder,
         upload: Option<(Upload, Option<B>)>,
         keep: bool,
@@ -73,11 +73,13 @@ impl<B> UpstreamBody<B> {
     ) -> Result<Self, ExchangeError> {
         let mut ready = None;
         // The common case: a small body came with its head, and the connection is free again.
-        if let Decoder::Length(length) = decoder
-            && (1..=conn.wire.read.len() as u64).contains(&length)
-            && let Some(Event::Data(data)) = decoder.decode(&mut conn.wire.read)?
-        {
-            ready = Some(data);
+        if let Decoder::Length(length) = decoder {
+            let read = &mut conn.wire().read;
+            if (1..=read.len() as u64).contains(&length)
+                && let Some(Event::Data(data)) = decoder.decode(read)?
+            {
+                ready = Some(data);
+            }
         }
         let streaming = Streaming { conn, decoder, upload, keep, idle, room: HEAD_ROOM, waiting: None };
         let rest = match streaming.decoder {
@@ -94,7 +96,7 @@ impl<B> UpstreamBody<B> {
 impl<B> Streaming<B> {
     /// Gives the connection back if nothing speaks against it; closes it otherwise.
     fn finish(self) {
-        if self.keep && self.upload.is_none() && self.conn.wire.read.is_empty() {
+        if self.keep && self.upload.is_none() && self.conn.wire().read.is_empty() {
             self.conn.put_back();
         }
     }
@@ -102,7 +104,7 @@ impl<B> Streaming<B> {
     /// Adds to `data` what can be had without reading: the small chunks behind it, so that tiny chunks do
     /// not become tiny writes, and the end, so that the connection need not wait for the next call.
     fn with_next(&mut self, data: Bytes) -> Result<(Bytes, Option<Option<HeaderMap>>), ExchangeError> {
-        let read = &mut self.conn.wire.read;
+        let read = &mut self.conn.wire().read;
         let mut joined = BytesMut::new();
         let end = loop {
             let over = self.decoder.at_end(read)?;
@@ -145,7 +147,7 @@ where
         let Some((upload, body)) = &mut self.upload else {
             return Ok(());
         };
-        match upload.poll(cx, &mut self.conn.wire, body) {
+        match upload.poll(cx, &mut self.conn.wire(), body) {
             Poll::Pending => {}
             Poll::Ready(Ok(())) => self.upload = None,
             Poll::Ready(Err(error)) if error.is_ended() => {
@@ -160,11 +162,11 @@ where
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, ExchangeError>> {
         self.poll_upload(cx)?;
         loop {
-            if let Some(event) = self.decoder.decode(&mut self.conn.wire.read)? {
+            let mut wire = self.conn.wire();
+            if let Some(event) = self.decoder.decode(&mut wire.read)? {
                 return Poll::Ready(Ok(event));
             }
-            let room = self.room();
-            match self.conn.wire.poll_fill(cx, room) {
+            match wire.poll_fill(cx, self.room()) {
                 Poll::Ready(Ok(0)) => {
                     self.decoder.end_of_stream()?;
                     self.keep = false;
@@ -175,7 +177,7 @@ where
                         self.room = (self.room * 2).min(MAX_ROOM);
                     }
                     if self.waiting.take().is_some() {
-                        self.conn.wire.deadline.disarm();
+                        wire.deadline.disarm();
                     }
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(ExchangeError::io(error))),
@@ -183,9 +185,9 @@ where
                     let sent = self.upload.as_ref().map_or(0, |(upload, _)| upload.written);
                     if self.waiting != Some(sent) {
                         self.waiting = Some(sent);
-                        self.conn.wire.deadline.arm(self.idle);
+                        wire.deadline.arm(self.idle);
                     }
-                    if self.conn.wire.deadline.poll_expired(cx) {
+                    if wire.deadline.poll_expired(cx) {
                         return Poll::Ready(Err(ExchangeError::new(ErrorKind::IdleTimeout)));
                     }
                     return Poll::Pending;
@@ -217,7 +219,7 @@ where
                 }
                 return Poll::Ready(frame.transpose());
             }
-            Rest::Nothing => return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+            Rest::Nothing => return Poll::Ready(this.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers)))),
         };
         let step = ready!(rest.poll_event(cx)).and_then(|event| match event {
             Event::End(trailers) => Ok((None, Some(trailers))),
@@ -226,12 +228,13 @@ where
         match step {
             Ok((data, end)) => {
                 if let Some(trailers) = end {
-                    this.trailers = trailers;
+                    this.trailers = trailers.map(Box::new);
                     if let Rest::Http1(rest) = std::mem::replace(&mut this.rest, Rest::Nothing) {
                         rest.finish();
                     }
                 }
-                let frame = data.map(Frame::data).or_else(|| this.trailers.take().map(Frame::trailers));
+                let frame =
+                    data.map(Frame::data).or_else(|| this.trailers.take().map(|trailers| Frame::trailers(*trailers)));
                 Poll::Ready(frame.map(Ok))
             }
             Err(error) => {

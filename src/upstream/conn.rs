@@ -1,5 +1,6 @@
 //! One connection to a server: its transport and buffers, and how it is made.
 
+use super::burst::Burst;
 use super::endpoint::Endpoint;
 use super::error::{ErrorKind, ExchangeError};
 use super::pool::Slot;
@@ -8,12 +9,15 @@ use super::timer::{Deadline, Timer};
 use super::tls::{Offer, Tls};
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
+use std::cell::{RefCell, RefMut};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -22,13 +26,24 @@ pub(super) const HEAD_ROOM: usize = 8 * 1024;
 
 /// A connection that is used for one exchange. Dropping it closes it.
 pub struct Conn {
-    pub(super) wire: Box<Wire>,
+    wire: Rc<RefCell<Wire>>,
     slot: Slot,
 }
 
 impl Conn {
-    pub(super) fn new(wire: Box<Wire>, slot: Slot) -> Self {
+    pub(super) fn new(wire: Rc<RefCell<Wire>>, slot: Slot) -> Self {
         Self { wire, slot }
+    }
+
+    #[inline]
+    pub(super) fn wire(&self) -> RefMut<'_, Wire> {
+        self.wire.borrow_mut()
+    }
+
+    /// What stands in the write buffer goes out with what else is ready in this turn of the event loop.
+    #[inline]
+    pub(super) fn send_in_burst(&self) {
+        self.slot.pool().connector.burst.add(&self.wire);
     }
 
     /// Gives a connection back after a complete and clean exchange.
@@ -45,6 +60,12 @@ pub(super) struct Wire {
     pub(super) read: BytesMut,
     /// What is to be written next; see `Upload`.
     pub(super) write: Vec<u8>,
+    /// It is written at the end of this turn of the event loop; see `Burst`.
+    pub(super) queued: bool,
+    /// That took longer than a call, or failed: the request's own task goes on with it.
+    pub(super) stuck: bool,
+    /// Why it failed.
+    pub(super) broken: Option<io::Error>,
     pub(super) deadline: Deadline,
     /// It has served before.
     pub(super) reused: bool,
@@ -58,6 +79,9 @@ impl Wire {
             stream,
             read: BytesMut::new(),
             write: Vec::with_capacity(1024),
+            queued: false,
+            stuck: false,
+            broken: None,
             deadline,
             reused: false,
             since: Duration::ZERO,
@@ -69,6 +93,33 @@ impl Wire {
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         self.read.reserve(room);
         tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read)
+    }
+
+    /// Writes what was queued.
+    pub(super) fn send_queued(&mut self) {
+        if !std::mem::take(&mut self.queued) {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_write(&mut cx) {
+            Poll::Ready(Ok(())) => return,
+            Poll::Ready(Err(error)) => self.broken = Some(error),
+            Poll::Pending => {}
+        }
+        self.stuck = true;
+        self.deadline.wake();
+    }
+
+    /// Writes what stands in the write buffer.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.write.is_empty() {
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.write))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n if n >= self.write.len() => self.write.clear(),
+                n => drop(self.write.drain(..n)),
+            }
+        }
+        if self.stream.needs_flush() { Pin::new(&mut self.stream).poll_flush(cx) } else { Poll::Ready(Ok(())) }
     }
 
     /// Makes an idle connection cheap to keep.
@@ -83,6 +134,7 @@ pub(super) struct Connector {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) tls: Option<(Tls, ServerName<'static>)>,
     pub(super) timer: Timer,
+    pub(super) burst: Burst,
 }
 
 impl Connector {

@@ -95,7 +95,7 @@ async fn ask(upstream: &Upstream, endpoint: &Arc<Endpoint>, health: &Health, tim
             Arc::new(other)
         }
     };
-    let picked = Picked::new(pool_of(shared, asked.clone(), timer));
+    let picked = Picked::new(pool_of(shared, asked.clone(), timer, &upstream.burst));
     let (connect, response, idle) = (health.timeout, health.timeout, health.timeout);
     let mut request = Request { timeouts: Timeouts { connect, response, idle }, ..Request::new(&health.method) };
     let host = health.host.as_deref().unwrap_or(&asked.target.authority);

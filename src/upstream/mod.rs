@@ -19,6 +19,7 @@ mod attempt;
 pub mod balance;
 mod body;
 pub mod budget;
+mod burst;
 pub mod chunked;
 pub mod config;
 mod conn;
@@ -56,6 +57,7 @@ pub use shared::Shared;
 pub use upgrade::Upgraded;
 
 use balance::{Balancer, Facts, Tried};
+use burst::Burst;
 use bytes::Bytes;
 use conn::Connector;
 use http::HeaderValue;
@@ -73,6 +75,7 @@ use timer::Timer;
 pub struct Upstream {
     shared: Arc<Shared>,
     timer: Timer,
+    burst: Burst,
     /// The version of the endpoints that `members` are made of.
     version: Cell<u32>,
     members: Rc<RefCell<Members>>,
@@ -123,13 +126,15 @@ impl Upstream {
     #[must_use]
     pub fn new(shared: Arc<Shared>, timer: &Timer) -> Self {
         let version = shared.version();
-        let members = Members::new(&shared, timer, &[]);
+        let burst = Burst::new();
+        let members = Members::new(&shared, timer, &burst, &[]);
         let members = Rc::new(RefCell::new(members));
         tokio::task::spawn_local(pool::reaper(Rc::downgrade(&members), shared.config.pool.idle));
         Self {
             version: Cell::new(version),
             members,
             timer: timer.clone(),
+            burst,
             shared,
             rng: RefCell::new(fastrand::Rng::new()),
             token: RefCell::default(),
@@ -226,7 +231,7 @@ impl Upstream {
     #[cold]
     fn renew(&self) {
         self.version.set(self.shared.version());
-        let fresh = Members::new(&self.shared, &self.timer, &self.members.borrow().pools);
+        let fresh = Members::new(&self.shared, &self.timer, &self.burst, &self.members.borrow().pools);
         // What goes is dropped when nothing is borrowed.
         let gone = self.members.replace(fresh);
         drop(gone);
@@ -265,12 +270,12 @@ impl Upstream {
 }
 
 impl Members {
-    fn new(shared: &Shared, timer: &Timer, old: &[Rc<Pool>]) -> Self {
+    fn new(shared: &Shared, timer: &Timer, burst: &Burst, old: &[Rc<Pool>]) -> Self {
         let set = shared.set();
         let balancer = Balancer::new(shared.config.balance, &set.members);
         let pool = |endpoint: &Arc<Endpoint>| {
             let known = old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
-            let pool = known.cloned().unwrap_or_else(|| pool_of(shared, endpoint.clone(), timer));
+            let pool = known.cloned().unwrap_or_else(|| pool_of(shared, endpoint.clone(), timer, burst));
             pool.counts.set(balancer.needs_load());
             pool
         };
@@ -280,11 +285,11 @@ impl Members {
 }
 
 /// A pool of an endpoint, empty.
-fn pool_of(shared: &Shared, endpoint: Arc<Endpoint>, timer: &Timer) -> Rc<Pool> {
+fn pool_of(shared: &Shared, endpoint: Arc<Endpoint>, timer: &Timer, burst: &Burst) -> Rc<Pool> {
     let tls = shared.tls.clone().zip(endpoint.tls_name.clone());
     let tls = tls.map(|(tls, name)| {
         let name = tls.name().unwrap_or(name);
         (tls, name)
     });
-    Pool::new(Connector { endpoint, tls, timer: timer.clone() }, shared)
+    Pool::new(Connector { endpoint, tls, timer: timer.clone(), burst: burst.clone() }, shared)
 }

@@ -29,7 +29,7 @@ pub(super) struct Pool {
     max: usize,
     pub(super) limits: config::Pool,
     /// Oldest first.
-    idle: RefCell<VecDeque<Box<Wire>>>,
+    idle: RefCell<VecDeque<Rc<RefCell<Wire>>>>,
     /// Slots given out: connections in use or being made.
     used: Cell<usize>,
     waiting: RefCell<VecDeque<oneshot::Sender<Grant>>>,
@@ -40,7 +40,7 @@ pub(super) struct Pool {
 }
 
 /// What the first in line gets: the right to a connection, and one that just became free.
-type Grant = (Slot, Option<Box<Wire>>);
+type Grant = (Slot, Option<Rc<RefCell<Wire>>>);
 
 /// How a connection is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,21 +105,21 @@ impl Pool {
         };
         if want != Want::Fresh {
             let ask = want == Want::Sure;
-            let granted = granted.and_then(|mut wire| wire.stream.is_quiet(ask).then_some(wire));
+            let granted = granted.filter(|wire| wire.borrow_mut().stream.is_quiet(ask));
             if let Some(wire) = granted.or_else(|| self.pop(ask)) {
                 return Ok(Conn::new(wire, slot));
             }
         }
         let end = end.unwrap_or_else(|| Instant::now() + connect);
         let (stream, deadline) = Box::pin(self.connector.connect(end, Offer::Http1)).await?;
-        Ok(Conn::new(Box::new(Wire::new(stream, deadline)), slot))
+        Ok(Conn::new(Rc::new(RefCell::new(Wire::new(stream, deadline))), slot))
     }
 
     /// The idle connection that was used last, if it is still good.
-    fn pop(&self, ask: bool) -> Option<Box<Wire>> {
+    fn pop(&self, ask: bool) -> Option<Rc<RefCell<Wire>>> {
         loop {
-            let mut wire = self.idle.borrow_mut().pop_back()?;
-            if wire.stream.is_quiet(ask) {
+            let wire = self.idle.borrow_mut().pop_back()?;
+            if wire.borrow_mut().stream.is_quiet(ask) {
                 return Some(wire);
             }
         }
@@ -174,7 +174,8 @@ impl Pool {
     /// for a while.
     pub(super) fn reap(&self) {
         let now = self.connector.timer.exact();
-        self.idle.borrow_mut().retain_mut(|wire| {
+        self.idle.borrow_mut().retain(|wire| {
+            let mut wire = wire.borrow_mut();
             let unused = now.saturating_sub(wire.since);
             if unused >= COLD {
                 wire.shrink();
@@ -248,11 +249,18 @@ impl Slot {
         Some(Self { counted: Counted::new(pool) })
     }
 
-    pub(super) fn put_back(self, mut wire: Box<Wire>) {
+    pub(super) fn pool(&self) -> &Rc<Pool> {
+        &self.counted.pool
+    }
+
+    pub(super) fn put_back(self, wire: Rc<RefCell<Wire>>) {
         let pool = &self.counted.pool;
-        wire.deadline.disarm();
-        wire.reused = true;
-        wire.since = pool.connector.timer.coarse();
+        {
+            let mut wire = wire.borrow_mut();
+            wire.deadline.disarm();
+            wire.reused = true;
+            wire.since = pool.connector.timer.coarse();
+        }
         let mut idle = pool.idle.borrow_mut();
         // A fresh connection may have been made beside idle ones.
         if idle.len() + pool.used.get() > pool.max {

@@ -212,6 +212,13 @@ impl Deadline {
         false
     }
 
+    /// Wakes the task that waits for the deadline, before it is over.
+    pub fn wake(&self) {
+        if let Some(waker) = self.entry.waker.take() {
+            waker.wake();
+        }
+    }
+
     /// Runs `future` for at most `after`; `None` when the time is over.
     pub async fn timeout<F: Future>(&self, after: Duration, future: F) -> Option<F::Output> {
         let mut future = pin!(future);

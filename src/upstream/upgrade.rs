@@ -19,7 +19,7 @@ impl Upgraded {
 
 impl AsyncRead for Upgraded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let wire = &mut *self.get_mut().0.wire;
+        let wire = &mut *self.0.wire();
         if wire.read.is_empty() {
             return Pin::new(&mut wire.stream).poll_read(cx, buf);
         }
@@ -32,7 +32,7 @@ impl AsyncRead for Upgraded {
 
 impl AsyncWrite for Upgraded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0.wire.stream).poll_write(cx, buf)
+        Pin::new(&mut self.0.wire().stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -40,7 +40,7 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0.wire.stream).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.0.wire().stream).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -48,10 +48,10 @@ impl AsyncWrite for Upgraded {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0.wire.stream).poll_flush(cx)
+        Pin::new(&mut self.0.wire().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().0.wire.stream).poll_shutdown(cx)
+        Pin::new(&mut self.0.wire().stream).poll_shutdown(cx)
     }
 }

@@ -196,7 +196,24 @@ impl Upload {
         Ok(())
     }
 
+    /// Takes what there is of the body: whether the whole request stands in the write buffer now.
+    #[inline]
+    pub(super) fn gathers_all<B>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Wire,
+        body: &mut Option<B>,
+    ) -> Result<bool, ExchangeError>
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+    {
+        Ok(matches!(self.gather(cx, wire, body)?, Gathered::All) && self.piece.is_empty())
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, wire: &mut Wire) -> Poll<io::Result<()>> {
+        if let Some(error) = wire.broken.take() {
+            return Poll::Ready(Err(error));
+        }
         loop {
             let Wire { stream, write, .. } = wire;
             let head = write.get(self.done..).unwrap_or_default();

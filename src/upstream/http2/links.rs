@@ -176,7 +176,7 @@ impl Pool {
             }
             self.set_http1(true);
             // It stays for the next request.
-            place.into_slot(self).put_back(Box::new(Wire::new(stream, deadline)));
+            place.into_slot(self).put_back(Rc::new(RefCell::new(Wire::new(stream, deadline))));
             self.tell_all(|| Grant::Http1);
             return Ok(());
         }

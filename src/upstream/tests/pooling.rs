@@ -183,3 +183,27 @@ fn a_dropped_upstream_lets_what_is_in_flight_end() {
         assert_eq!(whole(response(answer)).await.unwrap().body, b"hello");
     });
 }
+
+#[test]
+fn a_goodbye_is_no_answer_to_what_was_not_sent() {
+    local(async {
+        let server = server(|_, mut stream| async move {
+            head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            tokio::time::sleep(MS * 30).await;
+            let goodbye = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(goodbye).await.unwrap();
+            assert!(head(&mut stream).await.is_none(), "nothing is sent any more");
+        })
+        .await;
+        let up = pooled(&server, config::Pool::default());
+        get(&up).await.unwrap();
+        let conn = up.connect(&up.at(0), MS * 100).await.unwrap();
+        tokio::time::sleep(MS * 100).await;
+        let head = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\nhost: a\r\n");
+        let sent = crate::upstream::send(conn, &mut Request::new(&Method::GET), head, &mut None::<String>).await;
+        let error = sent.err().expect("it was closed");
+        assert!(error.stale && error.kind == ErrorKind::Closed, "{error}");
+        tokio::time::sleep(MS * 20).await;
+    });
+}
