@@ -31,13 +31,12 @@ pub use inputs::Inputs;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::model::ast::Program;
 use crate::model::import;
-use crate::plan::{Inbound, Origin, Outbound, Plan};
+use crate::plan::{Origin, Plan};
 use crate::source::{Files, Sources, Span};
 use expr::Globals;
 use smol_str::SmolStr;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// A checked program.
 #[derive(Debug)]
@@ -68,8 +67,8 @@ pub(crate) struct Compiler<'p> {
     d: &'p mut Diagnostics,
     globals: Globals,
     plan: Plan,
-    /// By block: what routes that say nothing of their own have.
-    inherited: HashMap<u32, (Arc<Inbound>, Arc<Outbound>)>,
+    /// What routes that say nothing of their own have, by the innermost block around them that says something.
+    inherited: HashMap<Option<*const scope::Block<'p>>, scope::Inherited<'p>>,
 }
 
 impl<'p> Compiler<'p> {

@@ -3,7 +3,7 @@
 use super::Compiler;
 use super::expr::{self, Alternative, Caller, CallerInfo, Env, Typed};
 use super::routes::{Methods, PathFlags, RouteFacts, RouteKey};
-use super::scope::{Arguments, Around, Block, Flat};
+use super::scope::{Arguments, Around, Block, Flat, Inherited};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, nearest};
 use crate::model::ast::{self, AuthUse, Expr, HostHead, ParamType, Pattern, Segment, StatementKind};
 use crate::model::facts::Phase;
@@ -77,11 +77,17 @@ impl<'p> Compiler<'p> {
         let outbound = self.outbound(&blocks, &mut seen);
         // With ten thousand routes what they inherit must not lie in memory ten thousand times: it would never be in the cache.
         let inherited = own.statements.is_empty() && !seen.bound;
-        let known = self.inherited.get(&around.block).filter(|_| inherited);
-        let (inbound, outbound) = known.cloned().unwrap_or_else(|| (Arc::new(inbound), Arc::new(outbound)));
-        if inherited {
-            self.inherited.insert(around.block, (inbound.clone(), outbound.clone()));
-        }
+        let (inbound, outbound) = if inherited {
+            let of = around.blocks.iter().rev().find(|block| !block.statements.is_empty());
+            let known = self.inherited.entry(of.map(Rc::as_ptr)).or_insert_with(|| Inherited {
+                inbound: Arc::new(inbound),
+                outbound: Arc::new(outbound),
+                _of: of.cloned(),
+            });
+            (known.inbound.clone(), known.outbound.clone())
+        } else {
+            (Arc::new(inbound), Arc::new(outbound))
+        };
         let anonymous = inbound.auth.as_ref().is_none_or(|a| a.what.optional);
         let requires = blocks
             .iter()

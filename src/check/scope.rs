@@ -6,16 +6,25 @@ use crate::model::ast::{
     Expr, HostPattern, Limit, LimitKind, Member, Name, PathAllow, Policy, Scope, ScopeKind, Segment, Statement,
     StatementKind, TrailingSlash,
 };
-use crate::plan::{self, LimitId};
+use crate::plan::{self, Inbound, LimitId, Outbound};
 use crate::source::Span;
 use ahash::RandomState;
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The statements of one block, policies and `when` blocks taken apart.
 pub(super) struct Block<'p> {
     pub statements: Vec<Flat<'p>>,
+}
+
+/// What routes inherit of a block.
+pub(super) struct Inherited<'p> {
+    pub inbound: Arc<Inbound>,
+    pub outbound: Arc<Outbound>,
+    /// The block, which keeps its address for as long as this is here.
+    pub _of: Option<Rc<Block<'p>>>,
 }
 
 /// A statement where it takes effect.

@@ -5,7 +5,7 @@ use crate::model::eval::Facts;
 use crate::model::facts::Fact;
 use crate::model::percent::{self, Octet};
 use crate::model::table::TableData;
-use crate::model::value::{NameKind, Value};
+use crate::model::value::{Json, NameKind, Value};
 use crate::plan::router::Captures;
 use crate::plan::{AuthId, Plan, Route, RouteId, TableId, UpstreamId};
 use crate::policy::auth::Caller;
@@ -184,7 +184,7 @@ impl<'a, W: World, T: Trace> Reader<'a, W, T> {
                 Value::List(Cow::Owned(all.collect()))
             }
             Fact::Cookie(name) => cookie(head.headers, name).map_or(Value::Null, Value::str),
-            Fact::Body => cx.json().map_or(Value::Null, |j| Value::Json(Cow::Borrowed(j))),
+            Fact::Body => cx.json().map_or(Value::Null, |j| Value::Json(Json::Borrowed(j))),
             Fact::ClientIp => Value::Ip(head.client),
             Fact::ClientCertificate => head.certificate.map_or(Value::Null, Value::str),
             Fact::Version | Fact::ResponseBody | Fact::Route(_) => Value::Null,

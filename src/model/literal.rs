@@ -373,9 +373,9 @@ pub fn of_type(text: &str, ty: &Type) -> Result<Value<'static>, String> {
             true => Ok(owned()),
             false => Err(format!("`{text}` is none of {ty}")),
         },
-        Type::Json => {
-            serde_json::from_str(text).map(|j| Value::Json(Cow::Owned(j))).map_err(|e| format!("this is not JSON: {e}"))
-        }
+        Type::Json => serde_json::from_str(text)
+            .map(|j: serde_json::Value| j.into())
+            .map_err(|e| format!("this is not JSON: {e}")),
         Type::Status => status(text).map(Value::Status).map_err(wrong),
         Type::Address => address(text).map(Value::Address).map_err(wrong),
         Type::Ip => text.parse().map(Value::Ip).map_err(|_| format!("`{text}` is not an IP address")),
@@ -426,7 +426,7 @@ pub fn of_type(text: &str, ty: &Type) -> Result<Value<'static>, String> {
 pub fn from_json(json: &serde_json::Value, ty: &Type) -> Result<Value<'static>, String> {
     use serde_json::Value as J;
     match (ty, json) {
-        (Type::Json, j) => Ok(Value::Json(Cow::Owned(j.clone()))),
+        (Type::Json, j) => Ok(j.clone().into()),
         (Type::Optional(_), J::Null) => Ok(Value::Null),
         (Type::Optional(inner), j) => from_json(j, inner),
         (Type::List(element), J::Array(items)) => {

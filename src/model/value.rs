@@ -48,7 +48,7 @@ pub enum Value<'a> {
     /// A status code, 100–599.
     Status(u16),
     /// JSON.
-    Json(Cow<'a, serde_json::Value>),
+    Json(Json<'a>),
     /// What must not be shown.
     Secret(Secret),
     /// A list.
@@ -57,6 +57,41 @@ pub enum Value<'a> {
     Map(Cow<'a, [(SmolStr, Value<'static>)]>),
     /// The name of a route, an upstream or an auth, as a value for `==`.
     Name(NameKind, SmolStr),
+}
+
+/// JSON in a value. What is owned is behind a pointer: values, and the expressions that hold them, stay small.
+#[derive(Clone, Debug)]
+pub enum Json<'a> {
+    /// Somebody else's.
+    Borrowed(&'a serde_json::Value),
+    /// Its own.
+    Owned(Box<serde_json::Value>),
+}
+
+impl Json<'_> {
+    fn into_static(self) -> Json<'static> {
+        Json::Owned(match self {
+            Json::Borrowed(json) => Box::new(json.clone()),
+            Json::Owned(json) => json,
+        })
+    }
+}
+
+impl std::ops::Deref for Json<'_> {
+    type Target = serde_json::Value;
+
+    fn deref(&self) -> &serde_json::Value {
+        match self {
+            Json::Borrowed(json) => json,
+            Json::Owned(json) => json,
+        }
+    }
+}
+
+impl From<serde_json::Value> for Value<'static> {
+    fn from(json: serde_json::Value) -> Self {
+        Value::Json(Json::Owned(Box::new(json)))
+    }
 }
 
 impl<'a> Value<'a> {
@@ -70,7 +105,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Str(s) => Value::Str(Cow::Borrowed(s)),
             Value::Bytes(b) => Value::Bytes(Cow::Borrowed(b)),
-            Value::Json(j) => Value::Json(Cow::Borrowed(j)),
+            Value::Json(j) => Value::Json(Json::Borrowed(j)),
             Value::List(l) => Value::List(Cow::Borrowed(l)),
             Value::Map(m) => Value::Map(Cow::Borrowed(m)),
             other => other.clone(),
@@ -82,7 +117,7 @@ impl<'a> Value<'a> {
         match self {
             Value::Str(s) => Value::Str(Cow::Owned(s.into_owned())),
             Value::Bytes(b) => Value::Bytes(Cow::Owned(b.into_owned())),
-            Value::Json(j) => Value::Json(Cow::Owned(j.into_owned())),
+            Value::Json(j) => Value::Json(j.into_static()),
             Value::List(l) => Value::List(Cow::Owned(l.into_owned())),
             Value::Map(m) => Value::Map(Cow::Owned(m.into_owned())),
             Value::Null => Value::Null,
@@ -157,7 +192,7 @@ impl<'a> Value<'a> {
             Value::Cidr(v) => Cow::Owned(v.to_string()),
             Value::Address(v) => Cow::Owned(v.to_string()),
             Value::Status(v) => Cow::Owned(v.to_string()),
-            Value::Json(j) => match j.as_ref() {
+            Value::Json(j) => match &**j {
                 serde_json::Value::String(s) => Cow::Borrowed(s.as_str()),
                 serde_json::Value::Bool(b) => Cow::Borrowed(if *b { "true" } else { "false" }),
                 serde_json::Value::Number(n) => Cow::Owned(n.to_string()),
@@ -172,7 +207,7 @@ impl<'a> Value<'a> {
     pub fn into_text(self) -> Option<Cow<'a, str>> {
         match self {
             Value::Str(s) => Some(s),
-            Value::Json(Cow::Borrowed(serde_json::Value::String(s))) => Some(Cow::Borrowed(s)),
+            Value::Json(Json::Borrowed(serde_json::Value::String(s))) => Some(Cow::Borrowed(s)),
             other => other.text().map(|t| Cow::Owned(t.into_owned())),
         }
     }
@@ -187,7 +222,7 @@ impl<'a> Value<'a> {
             Value::Size(v) => (*v).into(),
             Value::Status(v) => (*v).into(),
             Value::Float(v) | Value::Percent(v) => serde_json::Number::from_f64(*v).map_or(J::Null, J::Number),
-            Value::Json(j) => j.as_ref().clone(),
+            Value::Json(j) => (**j).clone(),
             Value::List(l) => J::Array(l.iter().map(Value::to_json).collect()),
             Value::Map(m) => J::Object(m.iter().map(|(k, v)| (k.to_string(), v.to_json())).collect()),
             Value::Bytes(b) => {
@@ -203,7 +238,7 @@ impl<'a> Value<'a> {
     pub fn equals(&self, other: &Value<'_>) -> bool {
         use Value::*;
         match (self, other) {
-            (Json(a), Json(b)) => a == b,
+            (Json(a), Json(b)) => **a == **b,
             (Json(j), v) | (v, Json(j)) => json_equals(j, v),
             (Null, Null) => true,
             (Bool(a), Bool(b)) => a == b,

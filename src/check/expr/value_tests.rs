@@ -46,7 +46,7 @@ impl<'a> Facts<'a> for &'a Request {
             Fact::CallerVia => Value::Name(NameKind::Auth, "customer".into()),
             Fact::Claim(name) if name == "tier" => Value::str("pro"),
             Fact::Claim(name) if name == "roles" => Value::List(self.roles.as_slice().into()),
-            Fact::Claim(name) if name == "extra" => Value::Json(std::borrow::Cow::Borrowed(&self.extra)),
+            Fact::Claim(name) if name == "extra" => Value::Json(crate::model::value::Json::Borrowed(&self.extra)),
             Fact::ResponseStatus => Value::Status(404),
             _ => Value::Null,
         }
@@ -224,7 +224,7 @@ fn value() -> impl Strategy<Value = Value<'static>> {
         Just(Value::Cidr("10.0.0.0/8".parse().unwrap())),
         Just(Value::Method(http::Method::GET)),
         (100..600u16).prop_map(Value::Status),
-        json.prop_map(|j| Value::Json(std::borrow::Cow::Owned(j))),
+        json.prop_map(Value::from),
         Just(Value::Secret(Secret::new("s"))),
         Just(Value::Name(NameKind::Auth, "customer".into())),
     ]

@@ -123,12 +123,48 @@ pub fn accepts(ty: &ParamType, raw: &str) -> bool {
 /// The value of a raw piece of a path, if it is of the type.
 pub fn parse<'p>(ty: &ParamType, raw: &'p str) -> Option<Value<'p>> {
     match ty {
-        ParamType::String => Some(Value::Str(decode(raw))),
-        ParamType::Int => int(raw).map(Value::Int),
-        ParamType::Uint => int(raw).filter(|_| !raw.starts_with('-')).map(Value::Int),
-        ParamType::Uuid => uuid(raw).map(Value::Uuid),
-        ParamType::Date => date(raw).map(Value::Date),
         ParamType::Matches(regex) => Some(decode(raw)).filter(|text| whole(regex, text)).map(Value::Str),
+        ty => Plain::of(ty)?.parse(raw),
+    }
+}
+
+/// A type of parameters without a pattern of its own.
+#[derive(Clone, Copy, Debug)]
+pub enum Plain {
+    /// Any text.
+    Text,
+    /// A signed 64-bit integer.
+    Int,
+    /// One that is not negative.
+    Uint,
+    /// A UUID.
+    Uuid,
+    /// A date.
+    Date,
+}
+
+impl Plain {
+    /// None for `matches`.
+    pub fn of(ty: &ParamType) -> Option<Plain> {
+        Some(match ty {
+            ParamType::String => Plain::Text,
+            ParamType::Int => Plain::Int,
+            ParamType::Uint => Plain::Uint,
+            ParamType::Uuid => Plain::Uuid,
+            ParamType::Date => Plain::Date,
+            ParamType::Matches(_) => return None,
+        })
+    }
+
+    /// The value of a segment, if it is of this type.
+    pub fn parse(self, raw: &str) -> Option<Value<'_>> {
+        match self {
+            Plain::Text => Some(Value::Str(decode(raw))),
+            Plain::Int => int(raw).map(Value::Int),
+            Plain::Uint => int(raw).filter(|_| !raw.starts_with('-')).map(Value::Int),
+            Plain::Uuid => uuid(raw).map(Value::Uuid),
+            Plain::Date => date(raw).map(Value::Date),
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use super::key::RouteKey;
 use super::order::{self, Class};
 use crate::model::ast::{ParamType, Pattern, Segment};
 use ahash::RandomState;
-use hashbrown::HashTable;
 use http::Method;
 use std::ops::ControlFlow;
 
@@ -21,6 +20,8 @@ type NodeId = u32;
 #[derive(Debug)]
 pub struct Trie {
     nodes: Vec<Node>,
+    /// The literal children of each node: for those who look at all of them.
+    children: Vec<Vec<NodeId>>,
     candidates: Vec<Candidate>,
     literals: Literals,
 }
@@ -29,20 +30,47 @@ pub struct Trie {
 #[derive(Debug, Default)]
 struct Literals {
     hasher: RandomState,
-    edges: HashTable<Edge>,
+    /// Each in the first free place from that of its hash on: half of them are free, and a look-up mostly reads one line of the
+    /// cache. A power of two, or none.
+    edges: Vec<Edge>,
+    len: usize,
     /// The texts of the edges, one after the other.
     texts: String,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Edge {
     parent: NodeId,
     child: NodeId,
     start: u32,
     len: u32,
+    /// How the text begins, which is all of most: the rest of the memory need not be touched.
+    head: u128,
+}
+
+/// The bytes of a text that stand in its edge.
+const HEAD: usize = size_of::<u128>();
+
+/// The first bytes of a text, filled up with zeros, which no path has.
+fn head(text: &str) -> u128 {
+    let mut head = [0; HEAD];
+    let n = text.len().min(HEAD);
+    if let (Some(to), Some(from)) = (head.get_mut(..n), text.as_bytes().get(..n)) {
+        to.copy_from_slice(from);
+    }
+    u128::from_le_bytes(head)
+}
+
+fn hash(hasher: &RandomState, parent: NodeId, head: u128, text: &str) -> u64 {
+    if text.len() <= HEAD { hasher.hash_one((parent, head)) } else { hasher.hash_one((parent, text)) }
 }
 
 impl Edge {
+    /// No edge leads to the root.
+    fn is_free(&self) -> bool {
+        self.child == 0
+    }
+
     fn text<'t>(&self, texts: &'t str) -> &'t str {
         texts.get(self.start as usize..(self.start + self.len) as usize).unwrap_or_default()
     }
@@ -50,22 +78,58 @@ impl Edge {
 
 impl Literals {
     fn find(&self, parent: NodeId, text: &str) -> Option<NodeId> {
-        let hash = self.hasher.hash_one((parent, text));
-        self.edges.find(hash, |e| e.parent == parent && e.text(&self.texts) == text).map(|e| e.child)
+        let head = head(text);
+        let is = |e: &Edge| {
+            e.parent == parent
+                && e.head == head
+                && e.len as usize == text.len()
+                && (text.len() <= HEAD || e.text(&self.texts) == text)
+        };
+        let mut at = hash(&self.hasher, parent, head, text) as usize;
+        loop {
+            match self.edges.get(at & self.edges.len().wrapping_sub(1)) {
+                Some(edge) if is(edge) => return Some(edge.child),
+                Some(edge) if !edge.is_free() => at = at.wrapping_add(1),
+                _ => return None,
+            }
+        }
     }
 
     fn insert(&mut self, parent: NodeId, text: &str, child: NodeId) {
-        let edge = Edge { parent, child, start: self.texts.len() as u32, len: text.len() as u32 };
+        let head = head(text);
+        let edge = Edge { parent, child, start: self.texts.len() as u32, len: text.len() as u32, head };
         self.texts.push_str(text);
-        let hash = |e: &Edge| self.hasher.hash_one((e.parent, e.text(&self.texts)));
-        self.edges.insert_unique(hash(&edge), edge, hash);
+        self.len += 1;
+        if self.len * 2 > self.edges.len() {
+            let edges = vec![Edge::default(); (self.edges.len() * 2).max(8)];
+            let full = std::mem::replace(&mut self.edges, edges);
+            full.into_iter().filter(|edge| !edge.is_free()).for_each(|edge| self.place(edge));
+        }
+        self.place(edge);
+    }
+
+    fn place(&mut self, edge: Edge) {
+        let mut at = hash(&self.hasher, edge.parent, edge.head, edge.text(&self.texts)) as usize;
+        let mask = self.edges.len().wrapping_sub(1);
+        while self.edges.get(at & mask).is_some_and(|edge| !edge.is_free()) {
+            at = at.wrapping_add(1);
+        }
+        if let Some(free) = self.edges.get_mut(at & mask) {
+            *free = edge;
+        }
     }
 }
 
+/// In one line of the cache: among ten thousand routes each costs a walk to memory.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Node {
-    /// The children that [`Literals`] finds.
-    literals: Vec<NodeId>,
+    /// How many literal children it has.
+    literals: u32,
+    /// The first of them, and how its text begins; [`Literals`] finds all.
+    child: NodeId,
+    head: u128,
+    len: u32,
     affixed: Option<std::num::NonZeroU32>,
     typed: Option<std::num::NonZeroU32>,
     plain: Option<std::num::NonZeroU32>,
@@ -89,6 +153,7 @@ enum End {
 
 /// A route in a list of a [`Trie`].
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Candidate {
     /// Which: the number given with its key.
     pub route: u32,
@@ -103,10 +168,16 @@ pub struct Candidate {
 #[derive(Debug)]
 struct Test {
     segment: u32,
-    prefix: Box<str>,
-    suffix: Box<str>,
     ty: ParamType,
     name: Box<str>,
+    affix: Option<Box<Affix>>,
+}
+
+/// The literal text around a parameter.
+#[derive(Debug)]
+struct Affix {
+    prefix: Box<str>,
+    suffix: Box<str>,
 }
 
 /// Why a candidate does not fit a path.
@@ -143,7 +214,8 @@ impl Candidate {
             let Some(value) = t.value(path) else { return false };
             let own = || {
                 let segment = plain.segment(t.segment as usize)?;
-                segment.get(t.prefix.len()..t.prefix.len() + value.len())
+                let before = t.affix.as_ref().map_or(0, |affix| affix.prefix.len());
+                segment.get(before..before + value.len())
             };
             fit::accepts(&t.ty, value) || own().is_some_and(|own| fit::accepts(&t.ty, own))
         })
@@ -160,14 +232,23 @@ impl Candidate {
 
 impl Test {
     fn value<'p>(&self, path: &Split<'p>) -> Option<&'p str> {
-        fit::between(path.segment(self.segment as usize)?, &self.prefix, &self.suffix)
+        let segment = path.segment(self.segment as usize)?;
+        match &self.affix {
+            None => fit::between(segment, "", ""),
+            Some(affix) => fit::between(segment, &affix.prefix, &affix.suffix),
+        }
     }
 }
 
 impl Trie {
     /// From routes with the numbers they shall have.
     pub fn new<'k>(routes: impl IntoIterator<Item = (u32, &'k RouteKey)>) -> Trie {
-        let mut trie = Trie { nodes: vec![Node::default()], candidates: Vec::new(), literals: Literals::default() };
+        let mut trie = Trie {
+            nodes: vec![Node::default()],
+            children: vec![Vec::new()],
+            candidates: Vec::new(),
+            literals: Literals::default(),
+        };
         let mut places = Vec::new();
         for (route, key) in routes {
             let node = trie.insert(&key.pattern.segments);
@@ -221,9 +302,13 @@ impl Trie {
                     at = match self.literals.find(at, text) {
                         Some(child) => child,
                         None => {
-                            node.literals.push(next);
+                            if node.literals == 0 {
+                                (node.child, node.head, node.len) = (next, head(text), text.len() as u32);
+                            }
+                            node.literals += 1;
+                            self.children.get_mut(at as usize).into_iter().for_each(|children| children.push(next));
                             self.literals.insert(at, text, next);
-                            self.nodes.push(Node::default());
+                            self.grow();
                             next
                         }
                     };
@@ -236,10 +321,28 @@ impl Trie {
             };
             at = slot.get_or_insert(std::num::NonZeroU32::new(next).unwrap_or(std::num::NonZeroU32::MIN)).get();
             if at == next {
-                self.nodes.push(Node::default());
+                self.grow();
             }
         }
         at
+    }
+
+    fn grow(&mut self) {
+        self.nodes.push(Node::default());
+        self.children.push(Vec::new());
+    }
+
+    /// The child of a node by a literal.
+    #[inline]
+    fn literal(&self, id: NodeId, node: &Node, text: &str) -> Option<NodeId> {
+        match node.literals {
+            0 => None,
+            // The only one lies with its node.
+            1 if node.len as usize <= HEAD => {
+                (node.len as usize == text.len() && node.head == head(text)).then_some(node.child)
+            }
+            _ => self.literals.find(id, text),
+        }
     }
 
     /// Shows every candidate whose literals and `{rest...}` fit the path, in the order of the language. Affixes, types,
@@ -268,9 +371,7 @@ impl Trie {
             // No parameter is empty, so an empty segment only fits `{rest...}`.
             Some("") => {}
             Some(segment) => {
-                if !node.literals.is_empty()
-                    && let Some(child) = self.literals.find(id, segment)
-                {
+                if let Some(child) = self.literal(id, node, segment) {
                     self.child(child, path, depth, ask)?;
                 }
                 for child in [node.affixed, node.typed, node.plain].into_iter().flatten() {
@@ -330,14 +431,14 @@ impl Trie {
         };
         let class = order::class(segment);
         if class == Class::Rest {
-            return if behind { self.subtree(node, meet) } else { self.lists(node, &[End::Rest], meet) };
+            return if behind { self.subtree(id, node, meet) } else { self.lists(node, &[End::Rest], meet) };
         }
         if let Segment::Literal(text) = segment {
             if let Some(child) = self.literals.find(id, text) {
                 self.overlap_child(child, rest, behind, meet);
             }
         } else if behind {
-            for child in &node.literals {
+            for child in self.children(id) {
                 self.overlap_child(*child, rest, true, meet);
             }
         }
@@ -365,12 +466,16 @@ impl Trie {
         }
     }
 
-    fn subtree<'t>(&'t self, node: &'t Node, meet: &mut impl FnMut(&'t Candidate)) {
+    fn children(&self, id: NodeId) -> &[NodeId] {
+        self.children.get(id as usize).map_or(&[], Vec::as_slice)
+    }
+
+    fn subtree<'t>(&'t self, id: NodeId, node: &'t Node, meet: &mut impl FnMut(&'t Candidate)) {
         self.lists(node, &[End::Bare, End::Slash, End::Rest], meet);
         let parameters = [node.affixed, node.typed, node.plain].into_iter().flatten().map(std::num::NonZeroU32::get);
-        for child in node.literals.iter().copied().chain(parameters) {
+        for child in self.children(id).iter().copied().chain(parameters) {
             if let Some(node) = self.nodes.get(child as usize) {
-                self.subtree(node, meet);
+                self.subtree(child, node, meet);
             }
         }
     }
@@ -389,10 +494,10 @@ fn tests(segments: &[Segment]) -> Box<[Test]> {
     let tests = segments.iter().enumerate().filter_map(|(at, segment)| match (order::class(segment), segment) {
         (Class::Affixed | Class::Typed, Segment::Param { name, ty, prefix, suffix }) => Some(Test {
             segment: at as u32,
-            prefix: prefix.as_str().into(),
-            suffix: suffix.as_str().into(),
             ty: ty.clone(),
             name: name.text.as_str().into(),
+            affix: (!prefix.is_empty() || !suffix.is_empty())
+                .then(|| Box::new(Affix { prefix: prefix.as_str().into(), suffix: suffix.as_str().into() })),
         }),
         _ => None,
     });

@@ -3,7 +3,7 @@
 use super::{EvalError, Facts, eval};
 use crate::model::functions::Function;
 use crate::model::ir::Ir;
-use crate::model::value::{Secret, Value};
+use crate::model::value::{Json, Secret, Value};
 use base64::Engine;
 use smol_str::SmolStr;
 use std::borrow::Cow;
@@ -120,9 +120,9 @@ fn join(list: &Value<'_>, separator: &str) -> Result<Value<'static>, EvalError> 
     };
     match list {
         Value::List(values) => values.iter().enumerate().try_for_each(|(i, v)| push(i, v))?,
-        Value::Json(j) => match j.as_ref() {
+        Value::Json(j) => match &**j {
             serde_json::Value::Array(values) => {
-                values.iter().enumerate().try_for_each(|(i, v)| push(i, &Value::Json(Cow::Borrowed(v))))?;
+                values.iter().enumerate().try_for_each(|(i, v)| push(i, &Value::Json(Json::Borrowed(v))))?;
             }
             serde_json::Value::Null => {}
             _ => return Err(EvalError::NotText),
@@ -138,7 +138,7 @@ fn len(value: &Value<'_>) -> i64 {
         Value::List(l) => l.len(),
         Value::Map(m) => m.len(),
         Value::Bytes(b) => b.len(),
-        Value::Json(j) => match j.as_ref() {
+        Value::Json(j) => match &**j {
             serde_json::Value::Array(a) => a.len(),
             serde_json::Value::Object(o) => o.len(),
             serde_json::Value::String(s) => s.chars().count(),
@@ -154,7 +154,7 @@ fn fields(of: &Value<'_>, names: &[SmolStr], keep: bool) -> Value<'static> {
     if let Some(map) = json.as_object_mut() {
         map.retain(|k, _| names.iter().any(|n| n == k) == keep);
     }
-    Value::Json(Cow::Owned(json))
+    json.into()
 }
 
 fn sha256(data: &[u8]) -> String {

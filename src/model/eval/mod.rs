@@ -9,7 +9,7 @@ pub use functions::moment_text;
 use super::facts::Fact;
 use super::ir::{Comparison, Ir};
 use super::table::TableData;
-use super::value::{Secret, Value};
+use super::value::{Json, Secret, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ fn compare(how: Comparison, a: &Value<'_>, b: &Value<'_>) -> bool {
 }
 
 fn json(value: &serde_json::Value) -> Value<'_> {
-    Value::Json(Cow::Borrowed(value))
+    Value::Json(Json::Borrowed(value))
 }
 
 /// An element of a list, an address in a network, a key of a map.
@@ -185,7 +185,7 @@ fn contains(whole: &Value<'_>, element: &Value<'_>) -> bool {
             _ => false,
         },
         Value::Map(fields) => element.as_str().is_some_and(|k| fields.iter().any(|(name, _)| name == k)),
-        Value::Json(j) => match j.as_ref() {
+        Value::Json(j) => match &**j {
             serde_json::Value::Array(values) => values.iter().any(|v| json(v).equals(element)),
             serde_json::Value::Object(fields) => element.as_str().is_some_and(|k| fields.contains_key(k)),
             _ => false,
@@ -215,8 +215,8 @@ fn field<'a>(of: Value<'a>, name: &str) -> Value<'a> {
             fields.iter().find(|(k, _)| k == name).map_or(Value::Null, |(_, v)| v.borrowed())
         }
         Value::Map(Cow::Owned(fields)) => fields.into_iter().find(|(k, _)| k == name).map_or(Value::Null, |(_, v)| v),
-        Value::Json(Cow::Borrowed(j)) => j.get(name).map_or(Value::Null, json),
-        Value::Json(Cow::Owned(mut j)) => j.get_mut(name).map_or(Value::Null, |v| Value::Json(Cow::Owned(v.take()))),
+        Value::Json(Json::Borrowed(j)) => j.get(name).map_or(Value::Null, json),
+        Value::Json(Json::Owned(mut j)) => j.get_mut(name).map_or(Value::Null, |v| v.take().into()),
         _ => Value::Null,
     }
 }
@@ -232,8 +232,8 @@ fn index<'a>(of: Value<'a>, at: &Value<'_>) -> Value<'a> {
     match of {
         Value::List(Cow::Borrowed(values)) => values.get(i).map_or(Value::Null, Value::borrowed),
         Value::List(Cow::Owned(values)) => values.into_iter().nth(i).unwrap_or(Value::Null),
-        Value::Json(Cow::Borrowed(j)) => j.get(i).map_or(Value::Null, json),
-        Value::Json(Cow::Owned(mut j)) => j.get_mut(i).map_or(Value::Null, |v| Value::Json(Cow::Owned(v.take()))),
+        Value::Json(Json::Borrowed(j)) => j.get(i).map_or(Value::Null, json),
+        Value::Json(Json::Owned(mut j)) => j.get_mut(i).map_or(Value::Null, |v| v.take().into()),
         _ => Value::Null,
     }
 }

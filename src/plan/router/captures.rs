@@ -37,7 +37,7 @@ impl<'p> Captures<'p> {
                 HostHead::Param(name) => Some(name.as_str()),
                 _ => None,
             }),
-            Param::Segment(_) | Param::Rest(_) => match self.segment(slot)? {
+            Param::Whole(..) | Param::Segment(_) | Param::Rest(_) => match self.segment(slot)? {
                 Segment::Param { name, .. } | Segment::Rest(name) => Some(name.text.as_str()),
                 Segment::Literal(_) => None,
             },
@@ -49,16 +49,20 @@ impl<'p> Captures<'p> {
     pub fn get(&self, slot: usize) -> Option<Cow<'p, str>> {
         match self.route.params.get(slot)? {
             Param::Host => Some(self.label.clone().unwrap_or_default()),
-            Param::Segment(_) => self.raw(slot).map(fit::decode),
+            Param::Whole(..) | Param::Segment(_) => self.raw(slot).map(fit::decode),
             Param::Rest(_) => self.raw(slot).map(|raw| fit::decode(raw.strip_prefix('/').unwrap_or(raw))),
         }
     }
 
     /// The value of a slot, of its parameter's type.
     pub fn value(&self, slot: usize) -> Option<Value<'p>> {
-        match self.segment(slot) {
-            Some(Segment::Param { ty, .. }) => fit::parse(ty, self.raw(slot)?),
-            _ => self.get(slot).map(Value::Str),
+        match self.route.params.get(slot)? {
+            Param::Segment(_) => match self.segment(slot)? {
+                Segment::Param { ty, .. } => fit::parse(ty, self.raw(slot)?),
+                _ => None,
+            },
+            Param::Whole(_, ty) => ty.parse(self.raw(slot)?),
+            Param::Host | Param::Rest(_) => self.get(slot).map(Value::Str),
         }
     }
 
@@ -67,6 +71,7 @@ impl<'p> Captures<'p> {
     pub fn raw(&self, slot: usize) -> Option<&'p str> {
         match self.route.params.get(slot)? {
             Param::Host => None,
+            Param::Whole(at, _) => self.path.segment(*at as usize).filter(|segment| !segment.is_empty()),
             Param::Segment(at) => match self.segment(slot)? {
                 Segment::Param { prefix, suffix, .. } => fit::between(self.path.segment(*at as usize)?, prefix, suffix),
                 _ => None,
@@ -78,7 +83,9 @@ impl<'p> Captures<'p> {
     fn segment(&self, slot: usize) -> Option<&'p Segment> {
         match self.route.params.get(slot)? {
             Param::Host => None,
-            Param::Segment(at) | Param::Rest(at) => self.route.key.pattern.segments.get(*at as usize),
+            Param::Whole(at, _) | Param::Segment(at) | Param::Rest(at) => {
+                self.route.key.pattern.segments.get(*at as usize)
+            }
         }
     }
 

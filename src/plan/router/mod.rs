@@ -16,6 +16,7 @@ pub use captures::Captures;
 pub(crate) use nearest::type_reason;
 pub use nearest::{Near, nearest};
 
+use crate::check::routes::fit::Plain;
 use crate::check::routes::hosts::host_name;
 use crate::check::routes::tables::Tables;
 use crate::check::routes::trie::Trie;
@@ -33,8 +34,9 @@ pub struct Router {
     readings: Option<Box<readings::Readings>>,
 }
 
-/// A route as the router knows it.
+/// A route as the router knows it. What a request needs of it lies in one line of the cache.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Route {
     /// Its id, as given to [`Router::new`].
     pub id: u32,
@@ -48,6 +50,8 @@ pub struct Route {
 #[derive(Debug)]
 enum Param {
     Host,
+    /// A whole segment: the pattern need not be looked at again.
+    Whole(u32, Plain),
     Segment(u32),
     Rest(u32),
 }
@@ -147,7 +151,10 @@ impl Route {
         let host = key.hosts.iter().any(|h| matches!(h.head, HostHead::Param(_))).then_some(Param::Host);
         let path = key.pattern.segments.iter().zip(0..).filter_map(|(segment, at)| match segment {
             Segment::Literal(_) => None,
-            Segment::Param { .. } => Some(Param::Segment(at)),
+            Segment::Param { ty, prefix, suffix, .. } => Some(match Plain::of(ty) {
+                Some(ty) if prefix.is_empty() && suffix.is_empty() => Param::Whole(at, ty),
+                _ => Param::Segment(at),
+            }),
             Segment::Rest(_) => Some(Param::Rest(at)),
         });
         Route { id, params: host.into_iter().chain(path).collect(), key: key.clone() }

@@ -72,7 +72,7 @@ pub fn claimable(ty: &Type) -> bool {
 pub fn typed(ty: &Type, json: &Json) -> Option<Value<'static>> {
     let text = json.as_str();
     Some(match ty {
-        Type::Json | Type::Error => Value::Json(Cow::Owned(json.clone())),
+        Type::Json | Type::Error => json.clone().into(),
         Type::Optional(_) | Type::Null if json.is_null() => Value::Null,
         Type::Optional(inner) => typed(inner, json)?,
         Type::Bool => Value::Bool(json.as_bool()?),
