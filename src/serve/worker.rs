@@ -29,6 +29,8 @@ use tokio::task::JoinHandle;
 const CLIENT_TICK: Duration = Duration::from_millis(100);
 /// How long nothing is accepted after that failed.
 const BREATH: Duration = Duration::from_millis(50);
+/// How often that is tried again at a socket that is to be closed: for a second, in all.
+const LAST_BREATHS: u32 = 20;
 
 /// What the connections of a worker share.
 pub struct Worker {
@@ -409,11 +411,28 @@ async fn accept(worker: Rc<Worker>, port: Rc<Port>, socket: tokio::net::TcpListe
         }
     }
     // Who has connected and was not yet accepted would be reset.
-    if let Ok(socket) = socket.into_std() {
-        while let Ok((tcp, peer)) = socket.accept() {
-            let tcp = tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp));
-            if let Ok(tcp) = tcp {
-                worker.accepted(&port, tcp, peer);
+    let Ok(socket) = socket.into_std() else { return };
+    let take = |(tcp, peer): (std::net::TcpStream, SocketAddr)| {
+        let tcp = tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp));
+        if let Ok(tcp) = tcp {
+            worker.accepted(&port, tcp, peer);
+        }
+    };
+    take_rest(|| socket.accept(), take, |error| open_files::cannot_accept(&port.name(), error)).await;
+}
+
+/// Takes whoever waits at a socket that is to be closed. Where that fails, it is tried again for a while.
+async fn take_rest<T>(accept: impl Fn() -> io::Result<T>, take: impl Fn(T), complain: impl Fn(&io::Error)) {
+    let mut breaths = LAST_BREATHS;
+    loop {
+        match accept() {
+            Ok(accepted) => take(accepted),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || breaths == 0 => return,
+            Err(error) => {
+                breaths = breaths.saturating_sub(1);
+                complain(&error);
+                tokio::time::sleep(BREATH).await;
             }
         }
     }
@@ -425,4 +444,26 @@ fn is_of_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_is_not_the_end_of_those_who_wait() {
+        let emfile = || Err(io::Error::from_raw_os_error(24));
+        let gone = || Err(io::ErrorKind::ConnectionAborted.into());
+        let none = || Err(io::ErrorKind::WouldBlock.into());
+        for (script, wanted, complaints) in [
+            (vec![Ok(1), gone(), gone(), Ok(2), emfile(), emfile(), Ok(3), none(), Ok(4)], vec![1, 2, 3], 2),
+            ((0..100).map(|_| emfile()).collect(), vec![], LAST_BREATHS),
+        ] {
+            let script = RefCell::new(script.into_iter());
+            let (taken, heard) = (RefCell::new(Vec::new()), Cell::new(0));
+            let accept = || script.borrow_mut().next().unwrap();
+            take_rest(accept, |n: i32| taken.borrow_mut().push(n), |_| heard.set(heard.get() + 1)).await;
+            assert_eq!((taken.into_inner(), heard.get()), (wanted, complaints));
+        }
+    }
 }
