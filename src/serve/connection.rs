@@ -189,9 +189,9 @@ enum Outcome {
 ///
 /// hyper and the room for a request take 20 kB. A connection that is idle gives them back and waits with its socket alone.
 async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Client>) {
+    begin(&client, Waits::Request);
     // What TLS has read already would not make the socket readable.
-    if early.is_empty() && transport.tls().is_none() && !rest(&transport, &client, client.port.patience().header).await
-    {
+    if early.is_empty() && transport.tls().is_none() && !rest(&transport, &client).await {
         return;
     }
     loop {
@@ -251,7 +251,8 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
             if !clean || !parts.read_buf.is_empty() || !unread.is_empty() {
                 return;
             }
-            if !rest(&back, &client, client.port.patience().idle.saturating_sub(REST)).await {
+            client.wait(Waits::Request, client.port.patience().idle.saturating_sub(REST));
+            if !rest(&back, &client).await {
                 return back.end().await;
             }
             (transport, early) = (back, Bytes::new());
@@ -267,9 +268,16 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
     }
 }
 
-/// Waits until something comes, for `patience` at most. False when it is time to close.
-async fn rest(transport: &Transport, client: &Client, patience: Duration) -> bool {
-    client.wait(Waits::Request, patience);
+/// Waits for the first of a client's own bytes, with what came before them: `timeout header` is for all of it.
+pub fn begin(client: &Client, what: Waits) {
+    match client.waits() {
+        Waits::Nothing => client.wait(what, client.port.patience().header),
+        _ => client.wait_on(what),
+    }
+}
+
+/// Waits until something comes. False when it is time to close.
+async fn rest(transport: &Transport, client: &Client) -> bool {
     // Broken is readable, too: whoever reads hears of it.
     let came = poll_fn(|cx| transport.tcp().poll_read_ready(cx));
     in_time(client, Waits::Request, came).await.is_some()
@@ -278,7 +286,7 @@ async fn rest(transport: &Transport, client: &Client, patience: Duration) -> boo
 /// Whether a client speaks HTTP/2, and what was read to find out: HTTP/2 begins with a preface that is no HTTP/1.1
 /// (RFC 9113, 3.4). None if that does not come in time.
 async fn sniff(transport: &mut Transport, client: &Client) -> Option<(bool, Bytes)> {
-    client.wait(Waits::Head, client.port.patience().header);
+    begin(client, Waits::Head);
     let mut buf = [0; http2::PREFACE.len()];
     let mut came = ReadBuf::new(&mut buf);
     let mut last_chance = false;

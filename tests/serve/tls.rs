@@ -608,6 +608,32 @@ fn a_balancer_says_who_the_client_is() {
 }
 
 #[test]
+fn a_balancers_header_and_the_first_request_have_one_time() {
+    let program = "listen http LISTEN { proxy-protocol; protocols PROTOCOLS; timeout header 3s }\n\
+                   trust proxies 127.0.0.0/8 using proxy-protocol\n\
+                   route GET /{rest...} -> respond 200 text \"{client.ip}\"\n";
+    let clients = ["h1", "h2c", "h1, h2c"].map(|protocols| {
+        std::thread::spawn(move || {
+            let gateway = Gateway::serve(&program.replace("PROTOCOLS", protocols));
+            let began = std::time::Instant::now();
+            let mut clients = [gateway.connect(), gateway.connect()];
+            std::thread::sleep(std::time::Duration::from_millis(2500));
+            clients.iter_mut().for_each(|client| client.send(b"PROXY TCP4 192.0.2.7 10.0.0.1 9 443\r\n"));
+            let [mut silent, mut asking] = clients;
+            if protocols != "h2c" {
+                asking.send(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+                assert_eq!(asking.answer().text(), "192.0.2.7");
+            }
+            // A connection of HTTP/2 is listened to for a second more.
+            let _ = silent.stream.read_to_end(&mut Vec::new());
+            let took = began.elapsed();
+            assert!((3000..5300).contains(&took.as_millis()), "{protocols}: {took:?}");
+        })
+    });
+    clients.into_iter().for_each(|client| client.join().unwrap());
+}
+
+#[test]
 fn http2_is_agreed_upon() {
     let server = Server::answering(|got| ok(&got.head));
     let a = Authority::new("ours").server(&["shop.example"]);

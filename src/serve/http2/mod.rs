@@ -15,7 +15,7 @@ mod wire;
 pub use scan::PREFACE;
 
 use super::client::{Client, Waits};
-use super::connection::{LAST_CHANCE, LINGER, linger};
+use super::connection::{LAST_CHANCE, LINGER, begin, linger};
 use super::pace::Pace;
 use super::stream::STEP;
 use super::transport::Transport;
@@ -94,6 +94,7 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
     let mut builder = client.worker.http2.clone();
     builder.max_header_list_size(u32::try_from(client.port.header_max()).unwrap_or(u32::MAX));
     let mut turns = Turns { session: &session, ending: false, frames: 0, taken: 0, pace: Pace::default() };
+    begin(client, Waits::Head);
     let mut handshake = builder.handshake(Shared(wire.clone()));
     let connection = poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
         Poll::Ready(connection) => Poll::Ready(connection.ok()),
