@@ -40,8 +40,17 @@ impl Compiler<'_> {
             Some(Some(Value::Secret(secret))) => Some(secret),
             _ => None,
         };
-        let origin = self.origin(o.span);
-        Some(Oauth { server, path, client_id: client_id?, client_secret, scopes, audience, ca, origin })
+        Some(Oauth {
+            server,
+            path,
+            client_id: client_id?,
+            client_secret,
+            credentials: o.credentials.as_ref().map_or_else(Default::default, |kind| kind.value),
+            scopes,
+            audience,
+            ca,
+            origin: self.origin(o.span),
+        })
     }
 
     fn token_endpoint(&mut self, e: &Expr) -> Option<(Server, SmolStr)> {

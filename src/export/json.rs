@@ -6,7 +6,7 @@ use super::chain::{Stated, stated, unrouted};
 use super::routes::{auths, methods};
 use crate::check::routes::RouteKey;
 use crate::model::ast::{
-    CredentialPlace, ForwardField, RetryOn, StatusMatch, TlsVersion, TrailingSlash, UpstreamProtocol,
+    CredentialPlace, ForwardField, OauthCredentials, RetryOn, StatusMatch, TlsVersion, TrailingSlash, UpstreamProtocol,
 };
 use crate::plan::{
     ApiKeys, Auth, AuthKind, Balance, EjectWhen, Forward, HostHeader, JwtKeys, Limit, LimitAmount, LimitKind, Listener,
@@ -294,6 +294,10 @@ fn upstream(plan: &Plan, upstream: &Upstream) -> Json {
         "oauth": upstream.oauth.as_ref().map(|o| json!({
             "token_endpoint": o.endpoint(),
             "client_id": o.client_id.as_str(),
+            "credentials": match o.credentials {
+                OauthCredentials::Basic => "basic",
+                OauthCredentials::Body => "body",
+            },
             "scopes": o.scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>(),
             "audience": o.audience.as_deref(),
         })),

@@ -393,6 +393,8 @@ pub struct Oauth {
     pub client_id: Option<Expr>,
     /// `client-secret E`.
     pub client_secret: Option<Expr>,
+    /// `credentials basic|body`.
+    pub credentials: Option<Spanned<OauthCredentials>>,
     /// `scopes S, …`.
     pub scopes: Vec<Expr>,
     /// `audience S`.
@@ -403,6 +405,16 @@ pub struct Oauth {
     pub damaged: bool,
     /// The word `oauth`.
     pub span: Span,
+}
+
+/// How a client proves itself to a token endpoint (RFC 6749, 2.3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OauthCredentials {
+    /// By HTTP Basic, as every server must understand: `client_secret_basic`.
+    #[default]
+    Basic,
+    /// In the form that asks: `client_secret_post`.
+    Body,
 }
 
 /// `health {…}` of an upstream.

@@ -1,6 +1,7 @@
 //! Tokens for upstreams: OAuth 2.0's client credentials (RFC 6749, 4.4).
 
 use super::{Origin, Server};
+use crate::model::ast::OauthCredentials;
 use crate::model::value::Secret;
 use smol_str::SmolStr;
 use std::path::PathBuf;
@@ -16,6 +17,8 @@ pub struct Oauth {
     pub client_id: SmolStr,
     /// What proves it; none when only checked, without inputs.
     pub client_secret: Option<Secret>,
+    /// How both are sent.
+    pub credentials: OauthCredentials,
     /// What the token is to allow.
     pub scopes: Box<[SmolStr]>,
     /// Whom it is for.

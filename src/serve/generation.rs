@@ -183,6 +183,7 @@ fn config(upstream: &plan::Upstream, workers: u32) -> Result<Config, TlsError> {
             client_id: client_id.to_string(),
             // Nothing is served while an input has no value.
             client_secret: client_secret.clone().unwrap_or_else(|| Secret::new("")),
+            credentials: oauth.credentials,
             scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
             audience: audience.as_ref().map(ToString::to_string),
             tls: config::Tls { roots: pem(&oauth.ca)?, ..config::Tls::default() },

@@ -1,6 +1,7 @@
 //! What an upstream is: its servers, how they are balanced and pooled, and how patient the client is.
 
 use super::tls::TlsError;
+use crate::model::ast::OauthCredentials;
 use crate::model::value::Secret;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -215,6 +216,8 @@ pub struct Oauth {
     pub client_id: String,
     /// What proves it.
     pub client_secret: Secret,
+    /// How both are sent.
+    pub credentials: OauthCredentials,
     /// Scopes, with blanks between them.
     pub scope: Option<String>,
     /// Whom the token is for.

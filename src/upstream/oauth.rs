@@ -8,6 +8,7 @@ use super::shared::Shared;
 use super::timer::Timer;
 use super::tls::TlsError;
 use super::{Answer, ErrorKind, ExchangeError, Request, Timeouts, Upstream};
+use crate::model::ast::OauthCredentials;
 use crate::model::value::duration_text;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -277,9 +278,17 @@ fn read(json: &Value) -> Result<(HeaderValue, Duration), &'static str> {
 
 async fn ask(settings: &Settings, client: &Upstream) -> Result<(StatusCode, Vec<u8>), String> {
     let (id, secret) = (form(&settings.client_id), form(settings.client_secret.expose()));
-    let credential = BASE64_STANDARD.encode(format!("{id}:{secret}"));
     let host = settings.server.authority();
     let mut wanted = "grant_type=client_credentials".to_owned();
+    let authorization = match settings.credentials {
+        OauthCredentials::Basic => {
+            format!("authorization: Basic {}\r\n", BASE64_STANDARD.encode(format!("{id}:{secret}")))
+        }
+        OauthCredentials::Body => {
+            let _ = write!(wanted, "&client_id={id}&client_secret={secret}");
+            String::new()
+        }
+    };
     for (name, value) in [("scope", &settings.scope), ("audience", &settings.audience)] {
         if let Some(value) = value {
             let _ = write!(wanted, "&{name}={}", form(value));
@@ -291,9 +300,9 @@ async fn ask(settings: &Settings, client: &Upstream) -> Result<(StatusCode, Vec<
             &settings.path,
             " HTTP/1.1\r\nhost: ",
             &host,
-            "\r\nauthorization: Basic ",
-            &credential,
-            "\r\ncontent-type: application/x-www-form-urlencoded\r\naccept: application/json\r\nuser-agent: gw\r\n",
+            "\r\n",
+            &authorization,
+            "content-type: application/x-www-form-urlencoded\r\naccept: application/json\r\nuser-agent: gw\r\n",
         ] {
             out.extend_from_slice(part.as_bytes());
         }

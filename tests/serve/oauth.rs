@@ -126,6 +126,25 @@ fn a_token_is_fetched_once_and_replaces_the_clients_credential() {
 }
 
 #[test]
+fn credentials_go_in_the_form_where_that_is_said() {
+    let (tokens, orders) = (Tokens::new(numbered(3600)), orders());
+    let program = program(&tokens.server.url(), &orders.url(), "").replace("scopes", "credentials body\n    scopes");
+    let inputs = format!("orders-secret = \"{SECRET}\"\n");
+    let gateway = Gateway::with_args(&program, &[("inputs.toml", &inputs)], &["--inputs", "inputs.toml"]);
+    assert_eq!(gateway.get("/").text(), "Bearer token-1-x");
+    let question = tokens.asked.lock().unwrap()[0].clone();
+    assert_eq!(field(&question, "authorization"), None);
+    let body = "grant_type=client_credentials&client_id=gw%201&client_secret=s3cr3t%2Fwith%3Asigns&scope=orders%3Aread";
+    assert!(question.contains(body), "{question}");
+    // Another way is another question.
+    gateway.replace("gateway.gw", &program.replace("credentials body", "credentials basic"));
+    gateway.await_log("\"message\":\"reloaded\"");
+    assert_eq!(gateway.get("/").text(), "Bearer token-2-x");
+    assert!(field(&tokens.asked.lock().unwrap()[1], "authorization").is_some());
+    assert_silent(&gateway);
+}
+
+#[test]
 fn it_is_renewed_before_it_expires_and_kept_while_it_is_good() {
     let (tokens, orders) = (Tokens::new(numbered(2)), orders());
     let gateway = serve(&tokens.server.url(), &orders.url(), "");

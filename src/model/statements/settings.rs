@@ -145,6 +145,9 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("client-secret", C::UPSTREAM_OAUTH, "EXPR")
         .doc("what proves it: an input of type `secret`")
         .example("client-secret orders-secret"),
+    Row::new("credentials", C::UPSTREAM_OAUTH, "basic|body")
+        .doc("how they are sent: by HTTP Basic (the default, `client_secret_basic`), or in the form (`client_secret_post`)")
+        .example("credentials body"),
     Row::new("scopes", C::UPSTREAM_OAUTH, "\"SCOPE\", …")
         .doc("what the token is to allow; by default what the server gives")
         .example("scopes \"orders:read\", \"orders:write\""),
