@@ -12,6 +12,7 @@ const BLOCKS: &[(Context, &str)] = &[
     (Context::ACME, "Settings of `acme`"),
     (Context::UPSTREAM, "Settings of an `upstream`"),
     (Context::UPSTREAM_TLS, "Settings of the `tls` of an `upstream`"),
+    (Context::UPSTREAM_OAUTH, "Settings of the `oauth` of an `upstream`"),
     (Context::HEALTH, "Settings of the `health` of an `upstream`"),
     (Context::AUTH_KIND, "Kinds of `auth`"),
     (Context::JWT, "Settings of a `jwt`"),
@@ -68,4 +69,23 @@ fn entry(out: &mut String, row: &Row) {
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_is_there() {
+        let page = page();
+        for row in rows() {
+            let entry = format!(
+                "### `{}`{}\n\n{}.\n",
+                row.word,
+                if row.supported { "" } else { " (not supported yet)" },
+                capital(row.doc)
+            );
+            assert!(page.contains(&entry), "{entry}");
+        }
+    }
 }
