@@ -12,7 +12,9 @@ use std::fmt;
 /// The most header fields of a request: as many as hyper reads without a heap.
 pub const MAX_FIELDS: usize = 100;
 /// The most bytes of a request target.
-const MAX_TARGET: usize = 32 * 1024;
+pub const MAX_TARGET: usize = 32 * 1024;
+/// What is said to longer ones.
+pub const LONG_TARGET: Refused = Refused { status: 414, why: "the target is longer than 32 KiB" };
 
 /// Why a request is refused. Its connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +226,7 @@ impl HeadScan {
             _ => {}
         }
         if target.len() > MAX_TARGET {
-            return Err(Refused { status: 414, why: "the target is longer than 32 KiB" });
+            return Err(LONG_TARGET);
         }
         if target.is_empty() || !is_of_uri(target) {
             return bad("a character in the target that no URI may have");

@@ -214,6 +214,8 @@ fn what_http1_refuses_is_refused() {
             (uri("http://test/../x"), 400),
             (uri("http://test/a//b"), 400),
             (uri("http://te_st/"), 200),
+            (uri(&format!("http://test/{}", "a".repeat(32 * 1024 - 1))), 200),
+            (uri(&format!("http://test/{}", "a".repeat(32 * 1024))), 414),
             // The client sends it without its slash.
             (uri("http://test?q"), 400),
             (uri("http://test/a\"b"), 400),

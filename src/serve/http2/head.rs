@@ -3,7 +3,7 @@
 //! `h2` has refused already: upper case, pseudo-fields that are missing, twice, unknown or behind others, the fields of a
 //! connection, `TE` other than `trailers`, lengths that are not that of the body.
 
-use super::super::guard::{MAX_FIELDS, Refused, decimal, expect, is_of_uri, is_token};
+use super::super::guard::{LONG_TARGET, MAX_FIELDS, MAX_TARGET, Refused, decimal, expect, is_of_uri, is_token};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +32,9 @@ pub fn check(
         _ => {}
     }
     let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if path.len() > MAX_TARGET {
+        return Err(LONG_TARGET);
+    }
     if !is_of_uri(path.as_bytes()) {
         return bad("a character in the target that no URI may have");
     }
