@@ -46,7 +46,6 @@ pub struct Decided<'r> {
 
 impl<'r> Decided<'r> {
     /// Nothing is decided yet.
-    /// Nothing is decided yet.
     pub fn new(plan: &'r Plan, head: &'r Head<'r>) -> Decided<'r> {
         Decided {
             cx: Context::new(plan, head),
@@ -55,6 +54,12 @@ impl<'r> Decided<'r> {
             rate_limits: None,
             cors: None,
         }
+    }
+
+    /// The route may read `upstream.time`.
+    #[inline]
+    pub fn reads_upstream_time(&self) -> bool {
+        self.cx.route.is_some_and(|(_, route)| !route.outbound.is_empty())
     }
 
     /// The head cannot be understood, or readers understand it differently.

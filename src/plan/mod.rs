@@ -299,6 +299,15 @@ pub struct Outbound {
     pub log: Box<[Step<Option<LogFields>>]>,
 }
 
+impl Outbound {
+    /// Nothing happens to the answer.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Outbound { edits, on_upstream, on_error, tags, log } = self;
+        edits.is_empty() && on_upstream.is_empty() && on_error.is_empty() && tags.is_empty() && log.is_empty()
+    }
+}
+
 /// The fields that a `log` adds, by name.
 pub type LogFields = Box<[(SmolStr, Ir)]>;
 

@@ -38,8 +38,8 @@ pub struct Got {
     pub server: SmolStr,
     /// Which of its addresses.
     pub endpoint: u64,
-    /// From the first attempt to its head.
-    pub time: Duration,
+    /// From the first attempt to its head, where somebody wants to know.
+    pub time: Option<Duration>,
     /// What it is.
     pub answer: Reached,
 }
@@ -181,7 +181,9 @@ struct Attempts<'a, 'r> {
 
 impl Attempts<'_, '_> {
     async fn run(&self, mut body: Option<RequestBody>, total: Option<Deadline>, end: &mut End) -> Result<Got, Failure> {
-        let began = Instant::now();
+        // Reading a clock is a hundredth of the whole cost of a small request.
+        let wanted = end.record.is_some() || self.decided.reads_upstream_time();
+        let began = wanted.then(Instant::now);
         let bodiless = body.as_ref().is_none_or(Body::is_end_stream);
         let buffered = self.forward.body.is_some();
         let method = self.forward.method.as_ref().unwrap_or(self.decided.cx.head.method);
@@ -189,7 +191,6 @@ impl Attempts<'_, '_> {
         let mut tried = Tried::default();
         let mut left = self.forward.retries();
         let mut settled = false;
-        let mut attempt_began = began;
         loop {
             let Some(picked) = self.upstream.pick(self.forward.hash.unwrap_or(0), self.forward.sticky, &tried) else {
                 if settled {
@@ -201,14 +202,11 @@ impl Attempts<'_, '_> {
                 settled = true;
                 continue;
             };
-            let (picked, outcome) =
-                self.reach(picked, attempt_began, method, &mut body, &mut tried, total.as_ref(), end).await;
+            let (picked, outcome) = self.reach(picked, method, &mut body, &mut tried, total.as_ref(), end).await;
             let endpoint = picked.endpoint();
-            let why = match &outcome {
-                Ok(answer) => answer.status().as_u16().to_smolstr(),
-                Err(Missed::Total) => return Err(failure(Missed::Total)),
-                Err(Missed::Exchange(error)) => word(error.kind),
-            };
+            if let Err(Missed::Total) = outcome {
+                return Err(failure(Missed::Total));
+            }
             let again = left > 0
                 && match &outcome {
                     Ok(answer) => {
@@ -233,19 +231,22 @@ impl Attempts<'_, '_> {
                 return Ok(Got {
                     server: endpoint.target.authority.clone(),
                     endpoint: endpoint.id,
-                    time: began.elapsed(),
+                    time: began.map(|began| began.elapsed()),
                     answer: answer.into_reached(total, self.idle, verdict),
                 });
             }
             if let Some(record) = &mut end.record {
-                record.failed.push(why);
+                record.failed.push(match &outcome {
+                    Ok(answer) => answer.status().as_u16().to_smolstr(),
+                    Err(Missed::Exchange(error)) => word(error.kind),
+                    Err(Missed::Total) => SmolStr::default(),
+                });
             }
             drop(outcome);
             tried.add(endpoint.id);
             let pause = self.pause(self.forward.retries().saturating_sub(left));
             within(total.as_ref(), pause).await.ok_or_else(|| failure(Missed::Total))?;
             left = left.saturating_sub(1);
-            attempt_began = Instant::now();
             if let Some(bytes) = &self.forward.body {
                 body = Some(RequestBody::whole(bytes.clone(), self.trailers.clone(), self.client.clone()));
             }
@@ -258,13 +259,13 @@ impl Attempts<'_, '_> {
     async fn reach(
         &self,
         mut picked: Picked,
-        began: Instant,
         method: &Method,
         body: &mut Option<RequestBody>,
         tried: &mut Tried,
         total: Option<&Deadline>,
         end: &mut End,
     ) -> (Picked, Result<Answered, Missed>) {
+        let began = self.upstream.has_several().then(Instant::now);
         let mut connect = self.connect();
         loop {
             let endpoint = picked.endpoint();
@@ -283,7 +284,7 @@ impl Attempts<'_, '_> {
             }
             tried.add(endpoint.id);
             let Some(next) = self.upstream.sibling(&picked, tried) else { return (picked, outcome) };
-            connect = self.connect().saturating_sub(began.elapsed());
+            connect = self.connect().saturating_sub(began.map_or(Duration::ZERO, |began| began.elapsed()));
             if let Some(record) = &mut end.record {
                 record.failed.push(word(error.kind));
             }
@@ -540,5 +541,10 @@ async fn answer_echo(
         head.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
     }
     let (parts, answer) = echo::respond(&head, &body, client.peer.get(), &plan.name).into_parts();
-    Ok(Got { server: plan.name.clone(), endpoint: 0, time: began.elapsed(), answer: Reached::Whole(parts, answer) })
+    Ok(Got {
+        server: plan.name.clone(),
+        endpoint: 0,
+        time: Some(began.elapsed()),
+        answer: Reached::Whole(parts, answer),
+    })
 }

@@ -201,7 +201,7 @@ async fn respond(
         Some(Err(failure)) => failed(decided, failure, world),
         Some(Ok(reached)) => {
             decided.cx.server = Some(reached.server);
-            decided.cx.upstream_time = Some(reached.time);
+            decided.cx.upstream_time = reached.time;
             match (&reached.answer, accept) {
                 (Reached::Upgrade(parts, ..), Some(accept))
                     if parts.headers.get(SEC_WEBSOCKET_ACCEPT) != Some(&accept) =>

@@ -187,6 +187,13 @@ impl Upstream {
         }
     }
 
+    /// There is more than one endpoint.
+    #[inline]
+    #[must_use]
+    pub fn has_several(&self) -> bool {
+        self.members.borrow().pools.len() > 1
+    }
+
     /// Another address of the same server, for a request that found nobody at this one.
     #[must_use]
     pub fn sibling(&self, of: &Picked, tried: &Tried) -> Option<Picked> {
