@@ -1,14 +1,16 @@
 //! A client's connection, from its accept to its end.
 
+use super::answers::Answers;
 use super::client::{Client, Waits};
 use super::listen::{Port, Speaks};
 use super::stream::Stream;
 use super::tls::Failed;
 use super::transport::Transport;
 use super::worker::Worker;
-use super::{http2, proxy_protocol, request, tls, tunnel};
+use super::{http2, proxy_protocol, tls, tunnel};
 use crate::policy::forwarded::Field;
 use bytes::Bytes;
+use hyper::server::conn::http1::Parts;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
@@ -197,10 +199,8 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
     loop {
         let header_max = client.port.header_max();
         let stream = Stream::new(transport, early, client.clone(), header_max);
-        let service = {
-            let client = client.clone();
-            service_fn(move |request| request::answer(client.clone(), request))
-        };
+        let answers = Answers::new(client.clone());
+        let service = service_fn(move |request| answers.to(request));
         let mut http = client.worker.http.clone();
         // The guard has seen each head whole, so hyper must have room for one.
         http.max_buf_size(header_max.saturating_add(16 * 1024));
@@ -243,12 +243,14 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
             }
             return;
         }
-        let parts = connection.into_parts();
-        let clean = parts.io.inner().is_between_requests();
-        let (mut back, unread) = parts.io.into_inner().into_parts();
+        let Parts { io, read_buf, service, .. } = connection.into_parts();
+        // The room for a request.
+        drop(service);
+        let clean = io.inner().is_between_requests();
+        let (mut back, unread) = io.into_inner().into_parts();
         if let Outcome::Idle = outcome {
             // An idle connection has brought nothing that is not handled.
-            if !clean || !parts.read_buf.is_empty() || !unread.is_empty() {
+            if !clean || !read_buf.is_empty() || !unread.is_empty() {
                 return;
             }
             client.wait(Waits::Request, client.port.patience().idle.saturating_sub(REST));
@@ -260,7 +262,7 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
         }
         let tunnel = client.tunnel.borrow_mut().take();
         if let Some(tunnel) = tunnel {
-            Box::pin(tunnel::run(back, [parts.read_buf, unread], tunnel, &client)).await;
+            Box::pin(tunnel::run(back, [read_buf, unread], tunnel, &client)).await;
         } else if !clean {
             Box::pin(linger(back.tcp_mut(), &client)).await;
         }

@@ -19,7 +19,6 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use smol_str::SmolStr;
 use std::cell::RefCell;
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -44,19 +43,19 @@ pub struct Asked<'a> {
 }
 
 /// Answers a request that came over HTTP/1.
-pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+pub async fn answer(client: &Rc<Client>, request: Request<Incoming>) -> Response<ResponseBody> {
     let refused = client.next_request();
     let (parts, incoming) = request.into_parts();
     let body_length = if incoming.is_end_stream() { Some(0) } else { incoming.size_hint().exact() };
     let is_11 = parts.version == Version::HTTP_11;
     let asked = Asked {
-        client: &client,
+        client,
         parts: &parts,
         body: (body_length != Some(0)).then(|| RequestBody::streaming(incoming, client.clone())),
         body_length,
         upgrade: decide::upgrade(&parts.headers, body_length).filter(|_| is_11),
         accept: None,
-        interim: if is_11 { Interim::Http1(&client) } else { Interim::Unknown },
+        interim: if is_11 { Interim::Http1(client) } else { Interim::Unknown },
         refused,
     };
     let mut ready = serve(asked).await;
@@ -72,10 +71,10 @@ pub async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
         }
         Source::Tunnel(upstream, idle) => {
             client.tunnel.replace(Some(Tunnel { upstream: *upstream, idle, end: ready.end }));
-            ResponseBody::whole(Bytes::new(), End::new(client))
+            ResponseBody::whole(Bytes::new(), End::new(client.clone()))
         }
     };
-    Ok(Response::from_parts(ready.parts, body))
+    Response::from_parts(ready.parts, body)
 }
 
 /// Answers a request, whichever way it came.

@@ -50,6 +50,8 @@ pub struct Worker {
     pub http: http1::Builder,
     /// How `h2` serves.
     pub http2: h2::server::Builder,
+    /// Who serves the streams of HTTP/2.
+    pub desks: Rc<http2::Desks>,
     /// Copies for mirrors that are under way.
     pub copies: Cell<usize>,
     /// The second that [`Worker::date`] knows, and its text.
@@ -170,6 +172,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         access_log: setup.access_log,
         http,
         http2: http2::builder(),
+        desks: Rc::default(),
         copies: Cell::new(0),
         date: RefCell::new((i64::MIN, HeaderValue::from_static(""))),
         number,

@@ -6,12 +6,14 @@
 //! A connection is one task, each of its streams another of the same thread. The connection's deadline is for its client
 //! as a whole (a head, the next request, bytes that are not taken); what concerns one request is its stream's own.
 
+mod desks;
 mod head;
 mod scan;
 mod stream;
 mod tunnel;
 mod wire;
 
+pub use desks::Desks;
 pub use scan::PREFACE;
 
 use super::client::{Client, Waits};
@@ -110,8 +112,7 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
             loop {
                 match connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => {
-                        let open = Open::new(&session);
-                        tokio::task::spawn_local(stream::serve(open, request, respond));
+                        client.worker.desks.serve((Open::new(&session), request, respond));
                         continue;
                     }
                     Poll::Ready(_) => return Poll::Ready(()),
