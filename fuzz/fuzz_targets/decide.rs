@@ -14,7 +14,7 @@ use gw::plan::{AuthId, Origin, Plan, Server, TableId};
 use gw::policy::auth::{Caller, claims};
 use gw::policy::limit::{Check, Verdict};
 use gw::state::memory::MemoryCounters;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use std::net::IpAddr;
@@ -215,6 +215,7 @@ fuzz_target!(|input: &[u8]| {
     let (plan, materials) = &PROGRAMS[usize::from(port == 1)];
     let head = Head {
         method: &sent.method,
+        version: if sent.body.first() == Some(&b'2') { Version::HTTP_2 } else { Version::HTTP_11 },
         scheme: "http",
         host: &host,
         authority,

@@ -104,7 +104,7 @@ fn as_http1(parts: &request::Parts) -> Vec<u8> {
 fn ask(request: http::Request<h2::RecvStream>, respond: &mut server::SendResponse<Bytes>) {
     let (mut parts, mut body) = request.into_parts();
     let socket = head::websocket(&mut parts);
-    let good = socket.is_ok() && head::check(&mut parts, "http").is_ok();
+    let good = socket.is_ok() && head::check(&mut parts, "http", || true).is_ok();
     if good && host::of(&parts.uri, &parts.headers, "http").is_ok() {
         let text = as_http1(&parts);
         let passed = Guard::new(usize::MAX).pass(&text);
