@@ -185,7 +185,7 @@ fn a_resolver_must_be_an_address() {
 #[test]
 fn a_health_check_takes_servers_out_and_back() {
     let (a, b) = (Backend::new("a"), Backend::new("b"));
-    let health = "health { GET /healthz; every 100ms; timeout 50ms; healthy after 2; unhealthy after 2 }";
+    let health = "health { GET /healthz; every 200ms; timeout 200ms; healthy after 2; unhealthy after 2 }";
     let gateway = Gateway::serve(&program(&[&a, &b], health));
     // It speaks of /healthz only: requests would still be answered.
     a.does(|got, stream| match got.head.starts_with("GET /healthz ") {
@@ -203,7 +203,7 @@ fn a_health_check_takes_servers_out_and_back() {
         }
         false => stream.write_all(&ok("b")).is_ok(),
     });
-    gateway.await_log("a server is unhealthy: no answer within 50ms");
+    gateway.await_log("a server is unhealthy: no answer within 200ms");
     let answer = gateway.get("/");
     assert_eq!(answer.status, 503, "no panic mode: what is known to be unhealthy is not asked");
     assert!(answer.text().contains("upstream-unhealthy"), "{}", answer.text());
