@@ -23,6 +23,8 @@ Scenarios
   auth       JWT RS256 check + per-subject rate limit (limit never hit)
   ratelimit  per-client rate limit only (limit never hit)
   idle       RSS/PSS with 5,000 idle keep-alive client connections (each made one request)
+  idle_tls   the same over TLS, HTTP/1.1
+  idle_h2    the same over TLS, HTTP/2
   strace     syscalls per request (strace -c -f on the plain scenario; numbers of a slowed-down process)
 
 Add a proxy: one entry in PROXIES:
@@ -51,8 +53,8 @@ PROXIES = {
 }
 
 PORT, UP = int(os.environ.get("PORT", 18080)), int(os.environ.get("UP", 19000))
-SCNS = ["plain", "unpinned", "routes", "routes_re", "big", "tls", "h2", "auth", "ratelimit", "idle", "strace"]
-MODE = {"plain": "plain", "unpinned": "plain", "big": "plain", "idle": "plain", "strace": "plain", "routes_re": "routes"}
+SCNS = ["plain", "unpinned", "routes", "routes_re", "big", "tls", "h2", "auth", "ratelimit", "idle", "idle_tls", "idle_h2", "strace"]
+MODE = {"plain": "plain", "unpinned": "plain", "big": "plain", "idle": "plain", "idle_tls": "tls", "idle_h2": "h2", "strace": "plain", "routes_re": "routes"}
 HZ = os.sysconf("SC_CLK_TCK")
 
 
@@ -254,16 +256,40 @@ def h2load(url, secs, core, args=("-c16", "-m8")):
             "ec": 0, "er": int(m[3]), "ew": 0, "es": max(0, int(m[1]) - len(us) - 256), "et": 0}
 
 
-def idle_conns(n, port):
-    socks = []
+# An HTTP/2 client's preface, an empty SETTINGS frame, and HEADERS: GET, https, /, the authority as a literal.
+H2_GET = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5) + b"\0\0\x10\1\5\0\0\0\1" + b"\x82\x87\x84\x41\x0bbench.local"
+H1_GET = b"GET /x HTTP/1.1\r\nHost: bench.local\r\n\r\n"
+
+
+def h2_answer(s):
+    """Reads frames up to the end of the answer, and acknowledges the server's SETTINGS as it goes."""
+    b = b""
+    while True:
+        while len(b) < 9 or len(b) < 9 + int.from_bytes(b[:3], "big"):
+            k = s.recv(65536)
+            if not k:
+                raise OSError("closed")
+            b += k
+        kind, flags, b = b[3], b[4], b[9 + int.from_bytes(b[:3], "big"):]
+        if kind == 4 and not flags & 1:
+            s.sendall(bytes(3) + b"\4\1" + bytes(4))
+        if kind in (0, 1) and flags & 1:
+            return
+
+
+def idle_conns(n, port, scn):
+    socks, c = [], None
+    if scn != "idle":
+        c = ssl.create_default_context(); c.check_hostname = False; c.verify_mode = ssl.CERT_NONE
+        c.set_alpn_protocols(["h2" if scn == "idle_h2" else "http/1.1"])
     for i in range(n):
         s = socket.create_connection(("127.0.0.1", port), timeout=10)
-        socks.append(s)
+        socks.append(c.wrap_socket(s, server_hostname="bench.local") if c else s)
         if len(socks) % 50 == 0:
             for t in socks[-50:]:
-                t.sendall(b"GET /x HTTP/1.1\r\nHost: bench.local\r\n\r\n")
+                t.sendall(H2_GET if scn == "idle_h2" else H1_GET)
             for t in socks[-50:]:
-                t.recv(65536)
+                h2_answer(t) if scn == "idle_h2" else t.recv(65536)
     return socks
 
 
@@ -299,7 +325,7 @@ def one(name, scn, a):
     else:
         px = start(cmd, 0 if pin else None, env, f"{d}/out.log")
     try:
-        tls = scn in ("tls", "h2")
+        tls = scn in ("tls", "h2", "idle_tls", "idle_h2")
         tok = "Authorization: Bearer " + jwt()
         hdrs = [tok] if scn in ("auth", "ratelimit") else []
         path = {"big": "/100k", "routes": "/svc0007/items/42", "routes_re": "/svc0007/items/42"}.get(scn, "/hello")
@@ -315,9 +341,9 @@ def one(name, scn, a):
             raise RuntimeError(f"{name}/{scn}: no token did not give 401")
         if scn == "auth" and fetch(PORT, path, False, tok[:-20] + "A" * 20 + "\r\n")[0] != 401:
             raise RuntimeError(f"{name}/{scn}: bad token did not give 401")
-        if scn == "idle":
+        if scn.startswith("idle"):
             m0 = mem(px.pid)
-            s = idle_conns(a.idle, PORT)
+            s = idle_conns(a.idle, PORT, scn)
             time.sleep(1.0)
             m1 = mem(px.pid)
             for x in s:
@@ -378,7 +404,7 @@ def report(res, names, scns):
         if not rows:
             continue
         out.append(f"\n### {s}\n")
-        if s == "idle":
+        if s.startswith("idle"):
             out += ["| proxy | RSS idle MB | RSS with conns MB | kB per conn |", "|---|---|---|---|"]
             for n, r in rows:
                 out.append(f"| {n} | {med(r,'rss0')/1024:.1f} | {med(r,'rss')/1024:.1f} | {(med(r,'rss')-med(r,'rss0'))/r[0]['n']:.1f} |")
@@ -432,7 +458,7 @@ def main():
     out = a.out or f"{ROOT}/results/{time.strftime('%H%M%S')}.json"
     res, bad = {}, set()
     for s in scns:
-        for rnd in range(1 if s in ("idle", "strace") else a.rounds):
+        for rnd in range(1 if s.startswith("idle") or s == "strace" else a.rounds):
             for n in names:
                 if (n, s) in bad:
                     continue
