@@ -1,5 +1,6 @@
 //! The worker's coarse timer: one task ticks for all connections of a worker, and a deadline is a number in
-//! a cell. Arming and disarming cost a store each; nothing is registered for a request.
+//! a cell. Arming and disarming cost a store each; nothing is registered for a request. The timer looks only at
+//! deadlines that were armed since the last tick: one that rests costs nothing.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -28,14 +29,16 @@ struct Clock {
     tick: u32,
     /// Whole ticks since `start`, as of the last tick.
     now: Cell<u64>,
-    armed: Cell<usize>,
     /// The ticking task, while it sleeps because nothing is armed.
     sleeping: RefCell<Option<Waker>>,
+    /// All that are armed, and those that no longer are since the last tick.
     entries: RefCell<Vec<Rc<Entry>>>,
 }
 
 struct Entry {
     at: Cell<u64>,
+    /// It is among the clock's.
+    listed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -59,7 +62,6 @@ impl Timer {
             start: Instant::now(),
             tick: u32::try_from(every.as_millis()).unwrap_or(u32::MAX).max(1),
             now: Cell::new(0),
-            armed: Cell::new(0),
             sleeping: RefCell::new(None),
             entries: RefCell::default(),
         });
@@ -70,9 +72,8 @@ impl Timer {
     /// A new deadline, not armed.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
-        let entry = Rc::new(Entry { at: Cell::new(NEVER), waker: RefCell::new(None) });
-        self.0.entries.borrow_mut().push(entry.clone());
-        Deadline { clock: self.0.clone(), entry }
+        let entry = Entry { at: Cell::new(NEVER), listed: Cell::new(false), waker: RefCell::new(None) };
+        Deadline { clock: self.0.clone(), entry: Rc::new(entry) }
     }
 
     /// The time since the timer began, as of the last tick. It stands still while nothing is armed.
@@ -105,7 +106,7 @@ async fn tick(clock: Weak<Clock>) {
     loop {
         let slept = poll_fn(|cx| match clock.upgrade() {
             None => Poll::Ready(false),
-            Some(clock) if clock.armed.get() > 0 => Poll::Ready(true),
+            Some(clock) if !clock.entries.borrow().is_empty() => Poll::Ready(true),
             Some(clock) => {
                 clock.sleeping.replace(Some(cx.waker().clone()));
                 Poll::Pending
@@ -138,16 +139,15 @@ impl Clock {
 
     fn advance(&self, woken: &mut Vec<Waker>) {
         let now = self.refresh();
-        // An entry that only the list holds belonged to a connection that is gone.
         self.entries.borrow_mut().retain(|entry| {
             match entry.at.get() {
-                NEVER => {}
+                NEVER => entry.listed.set(false),
                 // One more, because this tick may have begun before the deadline was armed.
                 at if at & FROM_NEXT != 0 => entry.at.set(now.saturating_add(at ^ FROM_NEXT).saturating_add(1)),
                 at if at <= now => woken.extend(entry.waker.take()),
                 _ => {}
             }
-            Rc::strong_count(entry) > 1
+            entry.listed.get()
         });
     }
 }
@@ -169,22 +169,25 @@ pub struct Deadline {
 impl Deadline {
     /// Sets the deadline to `after` from now, whatever it was.
     pub fn arm(&self, after: Duration) {
-        if self.entry.at.get() == NEVER {
-            self.clock.armed.set(self.clock.armed.get() + 1);
+        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        let ticks = nanos.div_ceil(u64::from(self.clock.tick) * 1_000_000);
+        self.entry.at.set(FROM_NEXT | ticks);
+        if !self.entry.listed.replace(true) {
+            self.list();
         }
+    }
+
+    #[cold]
+    fn list(&self) {
+        self.clock.entries.borrow_mut().push(self.entry.clone());
         if let Some(waker) = self.clock.sleeping.take() {
             waker.wake();
         }
-        let ticks = after.as_nanos().div_ceil(u128::from(self.clock.tick) * 1_000_000);
-        let ticks = u64::try_from(ticks).unwrap_or(FROM_NEXT).min(FROM_NEXT >> 1);
-        self.entry.at.set(FROM_NEXT | ticks);
     }
 
     /// Takes the deadline back.
     pub fn disarm(&self) {
-        if self.entry.at.replace(NEVER) != NEVER {
-            self.clock.armed.set(self.clock.armed.get().saturating_sub(1));
-        }
+        self.entry.at.set(NEVER);
     }
 
     /// The deadline is set.
@@ -270,7 +273,11 @@ mod tests {
             let timer = Timer::new();
             let deadline = timer.deadline();
             assert_eq!(deadline.timeout(Duration::from_millis(50), async { 7 }).await, Some(7));
-            assert_eq!(timer.0.armed.get(), 0);
+            timer.0.advance(&mut Vec::new());
+            assert!(timer.0.entries.borrow().is_empty());
+            // And can be armed again.
+            assert_eq!(deadline.timeout(TICK, std::future::pending::<()>()).await, None);
+            deadline.arm(TICK);
             drop(deadline);
             timer.0.advance(&mut Vec::new());
             assert!(timer.0.entries.borrow().is_empty());
