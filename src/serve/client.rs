@@ -2,6 +2,7 @@
 //! the task that drives it are all on one thread.
 
 use super::body::strip_hop_by_hop;
+use super::connection::{REST, SOON};
 use super::guard::Refused;
 use super::listen::Port;
 use super::worker::Worker;
@@ -30,6 +31,10 @@ pub struct Client {
     /// Whose it is.
     pub worker: Rc<Worker>,
     deadline: Deadline,
+    /// When it is put to rest: a finer one.
+    rest: Deadline,
+    /// How long it is idle before that.
+    awake: Cell<Duration>,
     waits: Cell<Waits>,
     /// A request is being answered.
     in_flight: Cell<bool>,
@@ -122,6 +127,8 @@ impl Client {
             certificate: OnceCell::new(),
             port,
             deadline: worker.patience.deadline(),
+            rest: worker.timer.deadline(),
+            awake: Cell::new(REST),
             worker,
             waits: Cell::new(Waits::Nothing),
             in_flight: Cell::new(false),
@@ -152,8 +159,27 @@ impl Client {
     /// Waits for something from now on, for `patience` at most.
     #[inline]
     pub fn wait(&self, what: Waits, patience: Duration) {
+        self.rest.disarm();
         self.waits.set(what);
         self.deadline.arm(patience);
+    }
+
+    /// Waits for the next request, until it is time to rest.
+    #[inline]
+    pub fn wait_awake(&self) {
+        self.waits.set(Waits::Rest);
+        self.rest.arm(self.awake.get());
+    }
+
+    /// How long it is idle before it rests.
+    #[inline]
+    pub fn awake(&self) -> Duration {
+        self.awake.get()
+    }
+
+    /// It has rested for so long. Whose requests come again and again is better awake in between.
+    pub fn rested(&self, time: Duration) {
+        self.awake.set(if time < SOON { SOON } else { REST });
     }
 
     /// What is waited for is another thing now, no longer than before.
@@ -166,8 +192,13 @@ impl Client {
     pub fn came(&self, what: Waits) {
         if self.waits.get() == what {
             self.waits.set(Waits::Nothing);
-            self.deadline.disarm();
+            self.deadline_for(what).disarm();
         }
+    }
+
+    #[inline]
+    fn deadline_for(&self, what: Waits) -> &Deadline {
+        if what == Waits::Rest { &self.rest } else { &self.deadline }
     }
 
     /// A head came, whole.
@@ -187,7 +218,8 @@ impl Client {
     /// The wait took too long; if not yet, the task is woken when it does.
     #[inline]
     pub fn is_late(&self, cx: &Context<'_>) -> bool {
-        self.waits.get() != Waits::Nothing && self.deadline.poll_expired(cx)
+        let what = self.waits.get();
+        what != Waits::Nothing && self.deadline_for(what).poll_expired(cx)
     }
 
     /// The answer on its way must have gone by then.

@@ -31,7 +31,9 @@ const LINGER_BYTES: usize = 4 * 1024 * 1024;
 pub const LAST_CHANCE: Duration = Duration::from_millis(500);
 
 /// How long a connection is idle before it gives back what it needs for requests.
-pub const REST: Duration = Duration::from_secs(1);
+pub const REST: Duration = Duration::from_millis(20);
+/// The same for one that was woken sooner than this after it was put to rest: resting and waking costs a tenth of a request.
+pub const SOON: Duration = Duration::from_secs(1);
 
 /// How far a connection is on its way to a graceful end.
 #[derive(Clone, Copy, Debug)]
@@ -196,78 +198,87 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
     if early.is_empty() && transport.tls().is_none() && !rest(&transport, &client).await {
         return;
     }
-    loop {
-        let header_max = client.port.header_max();
-        let stream = Stream::new(transport, early, client.clone(), header_max);
-        let answers = Answers::new(client.clone());
-        let service = service_fn(move |request| answers.to(request));
-        let mut http = client.worker.http.clone();
-        // The guard has seen each head whole, so hyper must have room for one.
-        http.max_buf_size(header_max.saturating_add(16 * 1024));
-        let mut connection = Box::new(http.serve_connection(TokioIo::new(stream), service));
-        let mut closing = Closing::Not;
-        let outcome = poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(outcome) = Pin::new(&mut *connection).poll(cx) {
-                    return Poll::Ready(if outcome.is_ok() { Outcome::Done } else { Outcome::Broken });
-                }
-                if client.is_overdue(cx) {
-                    return Poll::Ready(Outcome::Broken);
-                }
-                if client.is_late(cx) {
-                    return Poll::Ready(if client.waits() == Waits::Rest { Outcome::Idle } else { Outcome::Broken });
-                }
-                match closing {
-                    Closing::Not if !client.poll_closing(cx) => return Poll::Pending,
-                    Closing::Told => return Poll::Pending,
-                    // hyper would close an idle connection at once.
-                    Closing::Not | Closing::AfterOne if client.is_busy() => {
-                        Pin::new(&mut *connection).graceful_shutdown();
-                        closing = Closing::Told;
-                    }
-                    Closing::Not => {
-                        if client.waits() != Waits::Head {
-                            client.wait(Waits::Request, LAST_CHANCE);
-                        }
-                        closing = Closing::AfterOne;
-                    }
-                    Closing::AfterOne => return Poll::Pending,
-                }
-            }
-        });
-        let outcome = outcome.await;
-        if let Outcome::Broken = outcome {
-            if client.waits() == Waits::Request && !client.is_busy() {
-                // Nothing is under way that could be taken for whole.
-                connection.into_parts().io.into_inner().into_parts().0.end().await;
-            }
-            return;
+    // Boxed: a connection that rests has none of it.
+    while let Some(idle) = Box::pin(converse(transport, early, &client)).await {
+        (transport, early) = (idle, Bytes::new());
+        let since = client.worker.patience.exact();
+        client.wait(Waits::Request, client.port.patience().idle.saturating_sub(client.awake()));
+        if !rest(&transport, &client).await {
+            return transport.end().await;
         }
-        let Parts { io, read_buf, service, .. } = connection.into_parts();
-        // The room for a request.
-        drop(service);
-        let clean = io.inner().is_between_requests();
-        let (mut back, unread) = io.into_inner().into_parts();
-        if let Outcome::Idle = outcome {
-            // An idle connection has brought nothing that is not handled.
-            if !clean || !read_buf.is_empty() || !unread.is_empty() {
-                return;
-            }
-            client.wait(Waits::Request, client.port.patience().idle.saturating_sub(REST));
-            if !rest(&back, &client).await {
-                return back.end().await;
-            }
-            (transport, early) = (back, Bytes::new());
-            continue;
-        }
-        let tunnel = client.tunnel.borrow_mut().take();
-        if let Some(tunnel) = tunnel {
-            Box::pin(tunnel::run(back, [read_buf, unread], tunnel, &client)).await;
-        } else if !clean {
-            Box::pin(linger(back.tcp_mut(), &client)).await;
-        }
-        return;
+        client.rested(client.worker.patience.exact().saturating_sub(since));
     }
+}
+
+/// Speaks HTTP/1.1 until the connection has been idle for a while: then it is given back. None if it has ended.
+async fn converse(transport: Transport, early: Bytes, client: &Rc<Client>) -> Option<Transport> {
+    let header_max = client.port.header_max();
+    let stream = Stream::new(transport, early, client.clone(), header_max);
+    let answers = Answers::new(client.clone());
+    let service = service_fn(move |request| answers.to(request));
+    let mut http = client.worker.http.clone();
+    // The guard has seen each head whole, so hyper must have room for one.
+    http.max_buf_size(header_max.saturating_add(16 * 1024));
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut closing = Closing::Not;
+    let outcome = poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(if outcome.is_ok() { Outcome::Done } else { Outcome::Broken });
+            }
+            if client.is_overdue(cx) {
+                return Poll::Ready(Outcome::Broken);
+            }
+            if client.is_late(cx) {
+                return Poll::Ready(if client.waits() == Waits::Rest { Outcome::Idle } else { Outcome::Broken });
+            }
+            match closing {
+                Closing::Not if !client.poll_closing(cx) => return Poll::Pending,
+                Closing::Told => return Poll::Pending,
+                // hyper would close an idle connection at once.
+                Closing::Not | Closing::AfterOne if client.is_busy() => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    closing = Closing::Told;
+                }
+                Closing::Not => {
+                    if client.waits() != Waits::Head {
+                        client.wait(Waits::Request, LAST_CHANCE);
+                    }
+                    closing = Closing::AfterOne;
+                }
+                Closing::AfterOne => return Poll::Pending,
+            }
+        }
+    });
+    let outcome = outcome.await;
+    let is_answering = client.is_busy();
+    let Parts { io, read_buf, service, .. } = connection.into_parts();
+    // The room for a request.
+    drop(service);
+    let clean = io.inner().is_between_requests();
+    let (mut back, unread) = io.into_inner().into_parts();
+    match outcome {
+        Outcome::Broken => {
+            // Nothing may be under way that could be taken for whole.
+            if client.waits() == Waits::Request && !is_answering {
+                back.end().await;
+            }
+            return None;
+        }
+        Outcome::Idle => {
+            // It has brought nothing that is not handled.
+            let is_done = clean && read_buf.is_empty() && unread.is_empty();
+            return is_done.then_some(back);
+        }
+        Outcome::Done => {}
+    }
+    let tunnel = client.tunnel.borrow_mut().take();
+    if let Some(tunnel) = tunnel {
+        Box::pin(tunnel::run(back, [read_buf, unread], tunnel, client)).await;
+    } else if !clean {
+        Box::pin(linger(back.tcp_mut(), client)).await;
+    }
+    None
 }
 
 /// Waits for the first of a client's own bytes, with what came before them: `timeout header` is for all of it.

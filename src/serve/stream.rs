@@ -1,7 +1,6 @@
 //! A client's socket as hyper uses it: guarded reads, and writes that cost one cheap system call.
 
 use super::client::{Client, Waits};
-use super::connection::REST;
 use super::guard::{Broken, Guard};
 use super::pace::Pace;
 use super::transport::Transport;
@@ -80,7 +79,7 @@ impl Stream {
         } else if self.guard.between_requests() && client.waits() == Waits::Nothing {
             match client.is_new() {
                 true => client.wait(Waits::Request, listener.header),
-                false if listener.idle > REST => client.wait(Waits::Rest, REST),
+                false if listener.idle > client.awake() => client.wait_awake(),
                 false => client.wait(Waits::Request, listener.idle),
             }
         }

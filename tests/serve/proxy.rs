@@ -307,6 +307,20 @@ fn a_client_that_goes_is_noticed_and_logged() {
 }
 
 #[test]
+fn a_request_is_answered_whenever_it_comes() {
+    let gateway = Gateway::serve("listen http LISTEN\nroute ANY /{rest...} -> respond 200 text path\n");
+    // Also while its connection is being put to rest.
+    for pause in (10..50).map(Duration::from_millis) {
+        let mut client = gateway.connect();
+        for path in ["/first", "/second", "/third"] {
+            client.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes());
+            assert_eq!(client.answer().text(), path, "after {pause:?}");
+            std::thread::sleep(pause);
+        }
+    }
+}
+
+#[test]
 fn an_idle_connection_rests_and_wakes() {
     let gateway =
         Gateway::serve("listen http LISTEN { timeout idle 2s }\nroute ANY /{rest...} -> respond 200 text path\n");
