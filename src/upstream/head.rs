@@ -1,4 +1,4 @@
-//! Response heads (RFC 9112): parsed once, in place, strictly. Header values are slices of the read buffer.
+//! Response heads (RFC 9112): parsed once, in place, strictly. Header values are slices of the read buffer, or of a copy.
 
 use super::error::Malformed;
 use bytes::{Bytes, BytesMut};
@@ -62,9 +62,17 @@ pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
 pub struct HeadReader {
     /// Bytes that have been looked at.
     seen: usize,
+    /// Header values are slices of a copy.
+    lasting: bool,
 }
 
 impl HeadReader {
+    /// A reader of heads whose values may be kept for long, if `lasting`: a slice would hold on to the whole read buffer.
+    #[must_use]
+    pub fn new(lasting: bool) -> Self {
+        Self { seen: 0, lasting }
+    }
+
     /// Takes a complete head from the front of `buf`, or nothing if its end is not there yet.
     ///
     /// # Errors
@@ -74,7 +82,8 @@ impl HeadReader {
             Some(end) if end > limit => Err(Malformed::HeadTooLarge),
             Some(end) => {
                 self.seen = 0;
-                parse(&buf.split_to(end).freeze()).map(Some)
+                let head = buf.split_to(end);
+                parse(&if self.lasting { Bytes::copy_from_slice(&head) } else { head.freeze() }).map(Some)
             }
             None => {
                 // What can never become a head is said at once: a server may wait for an answer to it.
@@ -223,6 +232,18 @@ mod tests {
         let values: Vec<_> = head.headers.get_all("x-a").iter().collect();
         assert_eq!(values, ["b", "c"]);
         assert_eq!(&buf[..], b"hello");
+    }
+
+    #[test]
+    fn what_lasts_holds_on_to_no_buffer() {
+        for lasting in [false, true] {
+            let mut buf = BytesMut::with_capacity(1000);
+            buf.extend_from_slice(b"HTTP/1.1 200 OK\r\na: b\r\n\r\n");
+            let head = HeadReader::new(lasting).read(&mut buf, 1024).unwrap().unwrap();
+            // Only who is alone with a buffer can have all of it again.
+            assert_eq!(buf.try_reclaim(1000), lasting);
+            assert_eq!(head.headers["a"], "b");
+        }
     }
 
     #[test]

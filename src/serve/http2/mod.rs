@@ -22,7 +22,7 @@ use super::pace::Pace;
 use super::stream::STEP;
 use super::transport::Transport;
 use bytes::Bytes;
-use h2::server::Builder;
+use h2::server::{Builder, Connection};
 use h2::{Reason, server};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -93,21 +93,11 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
     let wire = Rc::new(RefCell::new(Wire::new(transport, early, client.worker.patience.clone())));
     let session =
         Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
-    let mut builder = client.worker.http2.clone();
-    builder.max_header_list_size(u32::try_from(client.port.header_max()).unwrap_or(u32::MAX));
     let mut turns = Turns { session: &session, ending: false, frames: 0, taken: 0, pace: Pace::default() };
     begin(client, Waits::Head);
-    let mut handshake = builder.handshake(Shared(wire.clone()));
-    let connection = poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
-        Poll::Ready(connection) => Poll::Ready(connection.ok()),
-        Poll::Pending => {
-            if client.poll_closing(cx) && client.waits() != Waits::Head {
-                client.wait(Waits::Head, LAST_CHANCE);
-            }
-            if turns.end(cx) == End::Fine { Poll::Pending } else { Poll::Ready(None) }
-        }
-    });
-    if let Some(mut connection) = connection.await {
+    // Boxed: what shaking hands needs is not kept for as long as the connection lives.
+    let mut connection = Box::pin(greet(&mut turns)).await;
+    if let Some(connection) = &mut connection {
         poll_fn(|cx| {
             loop {
                 match connection.poll_accept(cx) {
@@ -144,6 +134,7 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
         })
         .await;
     }
+    drop(connection);
     // A client that still sends would have its connection reset, and what it is told might be lost.
     client.wait(Waits::Write, LINGER);
     poll_fn(|cx| match wire.borrow_mut().poll_flush(cx) {
@@ -153,6 +144,24 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
     .await;
     wire.borrow_mut().ended = true;
     linger(Shared(wire), client).await;
+}
+
+/// Waits for the client's preface.
+async fn greet(turns: &mut Turns<'_>) -> Option<Connection<Shared, Bytes>> {
+    let Session { client, wire, .. } = turns.session;
+    let mut builder = client.worker.http2.clone();
+    builder.max_header_list_size(u32::try_from(client.port.header_max()).unwrap_or(u32::MAX));
+    let mut handshake = builder.handshake(Shared(wire.clone()));
+    poll_fn(|cx| match Pin::new(&mut handshake).poll(cx) {
+        Poll::Ready(connection) => Poll::Ready(connection.ok()),
+        Poll::Pending => {
+            if client.poll_closing(cx) && client.waits() != Waits::Head {
+                client.wait(Waits::Head, LAST_CHANCE);
+            }
+            if turns.end(cx) == End::Fine { Poll::Pending } else { Poll::Ready(None) }
+        }
+    })
+    .await
 }
 
 /// What a turn of a connection ends with.
