@@ -201,6 +201,7 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
     // Boxed: a connection that rests has none of it.
     while let Some(idle) = Box::pin(converse(transport, early, &client)).await {
         (transport, early) = (idle, Bytes::new());
+        client.worker.rested.notify_one();
         let since = client.worker.patience.exact();
         client.wait(Waits::Request, client.port.patience().idle.saturating_sub(client.awake()));
         if !rest(&transport, &client).await {

@@ -15,6 +15,7 @@ use http::HeaderValue;
 use hyper::server::conn::http1;
 use jiff::Timestamp;
 use std::cell::{Cell, RefCell};
+use std::hint::black_box;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::{Rc, Weak};
@@ -27,6 +28,10 @@ use tokio::task::JoinHandle;
 
 /// The granularity of what clients are waited for.
 const CLIENT_TICK: Duration = Duration::from_millis(100);
+/// How long after a connection was put to rest the allocator is reminded of what it freed: mimalloc waits a second.
+const TIDY: Duration = Duration::from_millis(1500);
+/// A block that has no page in common with others, so that mimalloc looks around when it goes.
+const LARGE: usize = 1024 * 1024;
 /// How long nothing is accepted after that failed.
 const BREATH: Duration = Duration::from_millis(50);
 /// How often that is tried again at a socket that is to be closed: for a second, in all.
@@ -66,6 +71,8 @@ pub struct Worker {
     closed: RefCell<Vec<Rc<Port>>>,
     /// Connections of ports that colleagues have opened and this worker has not yet.
     early: RefCell<Vec<Accepted>>,
+    /// A connection was put to rest.
+    pub rested: Notify,
     /// A connection has ended.
     left: Notify,
 }
@@ -182,8 +189,10 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         ports: RefCell::default(),
         closed: RefCell::default(),
         early: RefCell::default(),
+        rested: Notify::new(),
         left: Notify::new(),
     });
+    tokio::task::spawn_local(tidy(worker.clone()));
     let (mut current, mut prepared) = (None::<Rc<Local>>, None::<Prepared>);
     let mut draining = false;
     while !(draining && worker.loads.close(number)) {
@@ -371,6 +380,15 @@ impl Worker {
             let _counted = counted;
             connection::serve(worker, port, tcp, peer).await;
         });
+    }
+}
+
+/// Gives the system back what connections had that rest now: the allocator does so only while it has other work.
+async fn tidy(worker: Rc<Worker>) {
+    loop {
+        worker.rested.notified().await;
+        tokio::time::sleep(TIDY).await;
+        drop(black_box(Vec::<u8>::with_capacity(LARGE)));
     }
 }
 
