@@ -51,11 +51,14 @@ impl Gateway {
     pub(super) async fn refresh(&mut self) {
         let (generation, problems) = self.generation.with_fresh_materials(self.options.workers);
         log_problems(&problems);
-        for listener in generation.with_new_certificates(&self.generation) {
-            tracing::info!(listener, "new certificates");
-        }
-        match self.hand_out(Arc::new(generation), Vec::new()).await {
-            Ok(()) => tracing::info!("tables and keys were read again"),
+        let (generation, old) = (Arc::new(generation), self.generation.clone());
+        match self.hand_out(generation.clone(), Vec::new()).await {
+            Ok(()) => {
+                for listener in generation.with_new_certificates(&old) {
+                    tracing::info!(listener, "new certificates");
+                }
+                tracing::info!("tables and keys were read again");
+            }
             Err(failures) => failures.iter().for_each(|failure| tracing::error!("{failure}")),
         }
     }
