@@ -20,7 +20,7 @@ const MAX_ROOM: usize = 64 * 1024;
 /// Chunks below this size are joined.
 const JOIN: usize = 4 * 1024;
 /// Room beyond the end of a body: a read that leaves room tells the event loop that nothing more is there.
-const SLACK: usize = 64;
+pub(super) const SLACK: usize = 64;
 
 /// The body of a response. Its errors: reset, closed early, idle, malformed chunks or trailers, and a
 /// failure of the request body `B` where that is still being sent.

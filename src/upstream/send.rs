@@ -1,11 +1,11 @@
 //! One exchange: a request out, a response head in, both at once where the server answers early.
 
-use super::body::UpstreamBody;
+use super::body::{SLACK, UpstreamBody};
 use super::config::{Limits, Timeouts};
 use super::conn::{Conn, HEAD_ROOM, Wire};
 use super::decode::Decoder;
 use super::error::{ErrorKind, ExchangeError, Malformed};
-use super::head::{Head, HeadReader};
+use super::head::{Framing, Head, HeadReader};
 use super::http2;
 use super::upgrade::Upgraded;
 use super::upload::Upload;
@@ -207,6 +207,7 @@ impl Exchange {
                 self.poll_upload(cx, wire, request, body)?;
             }
             if let Poll::Ready(head) = self.poll_head(cx, wire, request)? {
+                self.look_on(cx, wire, head.body(request.method))?;
                 return Poll::Ready(Ok(head));
             }
             if self.phase == Phase::Continue && !self.upload.is_held() {
@@ -289,6 +290,26 @@ impl Exchange {
                 Poll::Ready(Ok(_)) => self.heard = true,
                 Poll::Ready(Err(error)) => return Err(self.ended(ExchangeError::io(error))),
             }
+        }
+    }
+
+    /// A server that broke off within its body may have done so by now: nothing of its answer has gone on yet, so that the request
+    /// can still be repeated, or its client told.
+    fn look_on(&mut self, cx: &mut Context<'_>, wire: &mut Wire, framing: Framing) -> Result<(), ExchangeError> {
+        let left = match framing {
+            Framing::Length(length) => length.saturating_sub(wire.read.len() as u64),
+            // Whether chunks are complete is not known here.
+            Framing::Chunked => 0,
+            Framing::Close => u64::MAX,
+        };
+        // Where much has come, more is on its way, and the body's own reads have the room for it.
+        if left == 0 || wire.read.len() > HEAD_ROOM / 2 {
+            return Ok(());
+        }
+        match wire.poll_fill(cx, SLACK) {
+            Poll::Ready(Ok(0)) if framing != Framing::Close => Err(self.ended(ExchangeError::new(ErrorKind::Closed))),
+            Poll::Ready(Err(error)) => Err(self.ended(ExchangeError::io(error))),
+            Poll::Ready(Ok(_)) | Poll::Pending => Ok(()),
         }
     }
 

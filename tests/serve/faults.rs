@@ -112,6 +112,7 @@ fn servers_that_fail() {
     let resetting = Server::raw(|mut stream, mut reader| {
         read_head(&mut reader);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nsome");
+        std::thread::sleep(Duration::from_millis(50));
         socket_reset(&stream);
     });
     let garbage = Server::answering(|_| b"\x16\x03\x01 what is this\r\n\r\n".to_vec());

@@ -203,16 +203,22 @@ fn every_bad_answer_has_a_line_that_tells_no_secret() {
         (long, "answer is too long"),
         (b"hidden\r\n\r\n".to_vec(), "cannot be reached"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n{\"hidden".to_vec(), "broke off"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9000\r\n\r\n{\"hidden".to_vec(), "closed the connection early"),
     ];
     let orders = orders();
     std::thread::scope(|all| {
         for (answer, wanted) in cases {
             let orders = &orders;
             all.spawn(move || {
-                let cut = wanted == "broke off";
+                let (late, cut) = (wanted == "broke off", wanted == "closed the connection early");
                 let server = Server::raw(move |mut stream, mut reader| {
                     while crate::support::read_request(&mut reader).is_some() {
-                        if stream.write_all(&answer).is_err() || cut {
+                        let sent = stream.write_all(&answer);
+                        if late {
+                            // Its head is read alone.
+                            std::thread::sleep(Duration::from_millis(100));
+                        }
+                        if sent.is_err() || late || cut {
                             return;
                         }
                     }

@@ -300,6 +300,7 @@ fn every_kind_of_failure_counts() {
     let kinds: [(&str, Bad); 4] = [
         ("its answer broke off", |_, stream| {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf");
+            std::thread::sleep(Duration::from_millis(50));
             false
         }),
         ("malformed", |_, stream| stream.write_all(b"what?\r\n\r\n").is_ok()),

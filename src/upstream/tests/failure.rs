@@ -217,3 +217,30 @@ fn a_fresh_connection_that_dies_is_not_stale() {
         assert_eq!(server.connections.get(), 1);
     });
 }
+
+#[test]
+fn who_breaks_off_at_once_has_not_answered() {
+    local(async {
+        for (text, reset) in
+            [("content-length: 9\r\n\r\nhalf", false), ("content-length: 9\r\n\r\nhalf", true), ("\r\nhalf", true)]
+        {
+            let server = server(move |_, mut stream| async move {
+                head(&mut stream).await;
+                // All of it is there before the client looks.
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n{text}").as_bytes()).await.unwrap();
+                if reset {
+                    stream.set_zero_linger().unwrap();
+                }
+            })
+            .await;
+            let up = upstream(config(server.address));
+            let line = |out: &mut Vec<u8>| out.extend_from_slice(b"GET / HTTP/1.1\r\nhost: a\r\n");
+            let mut request = Request::new(&Method::GET);
+            let head = up.exchange(&up.at(0), &mut request, line, &mut None::<Feed>).await;
+            let error = head.err().expect("no answer");
+            let kind = if reset { ErrorKind::Reset } else { ErrorKind::Closed };
+            assert_eq!(error.kind, kind, "{text:?}");
+            assert!(!error.stale && !error.body_consumed);
+        }
+    });
+}
