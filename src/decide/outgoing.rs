@@ -2,7 +2,7 @@
 
 use super::target::Forward;
 use super::{Context, Decided};
-use crate::model::ast::CredentialPlace;
+use crate::model::ast::{CredentialPlace, ForwardField};
 use crate::plan::{AuthKind, HostHeader, Server};
 use crate::policy::cookies;
 use http::header::{self, HeaderName};
@@ -251,6 +251,10 @@ impl Decided<'_> {
         // Only a trusted proxy's word is passed on.
         let earlier = |name: &HeaderName| head.trusted.then(|| head.headers.get_all(name).iter()).into_iter().flatten();
         let own = |name: &HeaderName| self.is_set(name);
+        // What its client asked for, a trusted proxy says beside the field that it is trusted in, and in no other case: it might hand
+        // on what a stranger wrote.
+        let trust = self.cx.plan.trust.as_ref().filter(|trust| trust.using == ForwardField::XForwardedFor);
+        let said = |name: &HeaderName| trust.and_then(|_| earlier(name).last()).map(HeaderValue::as_bytes);
         if !own(&XFF) {
             out.built("x-forwarded-for", |text| {
                 text.join(earlier(&XFF));
@@ -258,10 +262,12 @@ impl Decided<'_> {
             });
         }
         if !own(&XFP) {
-            out.field("x-forwarded-proto", head.scheme.as_bytes());
+            let said = said(&XFP).filter(|proto| matches!(*proto, b"http" | b"https"));
+            out.field("x-forwarded-proto", said.unwrap_or(head.scheme.as_bytes()));
         }
         if !own(&XFH) {
-            out.field("x-forwarded-host", head.authority.as_bytes());
+            let said = said(&XFH).filter(|host| !host.is_empty());
+            out.field("x-forwarded-host", said.unwrap_or(head.authority.as_bytes()));
         }
         if !own(&header::FORWARDED) {
             out.built("forwarded", |text| {

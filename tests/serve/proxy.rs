@@ -42,6 +42,27 @@ fn a_request_goes_on_and_its_answer_comes_back() {
 }
 
 #[test]
+fn what_a_trusted_proxy_says_of_its_client_goes_on() {
+    let server = Server::answering(|got| {
+        let field = |name| field(&got.head, name).unwrap().to_owned();
+        ok(&format!("{} {}", field("x-forwarded-proto"), field("x-forwarded-host")))
+    });
+    let said = "GET / HTTP/1.1\r\nhost: inner\r\nx-forwarded-proto: https\r\nx-forwarded-host: shop.example\r\n\r\n";
+    for (trust, wanted) in [
+        ("127.0.0.0/8 using x-forwarded-for", "https shop.example"),
+        ("10.0.0.0/8 using x-forwarded-for", "http inner"),
+        // This one may hand on what its client wrote there.
+        ("127.0.0.0/8 using forwarded", "http inner"),
+    ] {
+        let program =
+            format!("listen http LISTEN\ntrust proxies {trust}\nroute ANY /{{rest...}} -> {}\n", server.url());
+        let gateway = Gateway::serve(&program);
+        assert_eq!(gateway.ask(said).text(), wanted, "{trust}");
+        assert_eq!(gateway.ask(&said.replace("https", "ws")).text().split(' ').next(), Some("http"), "{trust}");
+    }
+}
+
+#[test]
 fn connections_are_used_again_on_both_sides() {
     let server = Server::text("hello");
     let gateway = to(&server);
