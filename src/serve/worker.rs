@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 /// The granularity of what clients are waited for.
 const CLIENT_TICK: Duration = Duration::from_millis(100);
 /// How long after a connection was put to rest the allocator is reminded of what it freed: mimalloc waits a second.
-const TIDY: Duration = Duration::from_millis(1500);
+const TIDY: Duration = Duration::from_millis(1200);
 /// A block that has no page in common with others, so that mimalloc looks around when it goes.
 const LARGE: usize = 1024 * 1024;
 /// How long nothing is accepted after that failed.
