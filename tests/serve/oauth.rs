@@ -1,11 +1,11 @@
 //! Tokens that are fetched for an upstream.
 
-use crate::support::{Gateway, PATIENCE, Server, field, free_port, ok};
+use crate::support::{Gateway, PATIENCE, Server, eventually, field, free_port, ok};
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SECRET: &str = "s3cr3t/with:signs";
 
@@ -92,15 +92,6 @@ fn assert_silent(gateway: &Gateway) {
     let encoded = "Z3clMjAx";
     for word in ["s3cr3t", "s3cr3t%2Fwith%3Asigns", "token-", "hidden", encoded] {
         assert!(!log.contains(word), "`{word}` is in the log:\n{log}");
-    }
-}
-
-#[track_caller]
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

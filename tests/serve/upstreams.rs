@@ -1,7 +1,7 @@
 //! Which servers an upstream has, and which of them may be used.
 
 use crate::backend::{Backend, Dns, program};
-use crate::support::{Client, Gateway, PATIENCE, Server, field, ok, read_head};
+use crate::support::{Client, Gateway, PATIENCE, Server, eventually, field, ok, read_head};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::mpsc;
@@ -25,15 +25,6 @@ fn answers(gateway: &Gateway, times: usize) -> BTreeMap<String, usize> {
 
 fn names(counts: &BTreeMap<String, usize>) -> Vec<&str> {
     counts.keys().map(String::as_str).collect()
-}
-
-#[track_caller]
-fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
@@ -477,15 +468,21 @@ fn a_part_of_the_requests_is_mirrored() {
     assert!(copies.try_iter().count() < 110);
 }
 
-#[test]
-fn too_many_requests_are_shed() {
-    let a = Backend::new("a");
+/// Each answer waits for a word.
+fn answers_when_told(server: &Backend) -> mpsc::Sender<()> {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
-    a.does(move |_, stream| {
+    server.does(move |_, stream| {
         let _ = wait.lock().unwrap().recv();
         stream.write_all(&ok("a")).is_ok()
     });
+    go
+}
+
+#[test]
+fn too_many_requests_are_shed() {
+    let a = Backend::new("a");
+    let go = answers_when_told(&a);
     let gateway = Gateway::serve(&program(&[&a], "max requests 2 pending 1"));
     let (answered, answers) = mpsc::channel();
     for at in 0..4 {
@@ -510,12 +507,7 @@ fn too_many_requests_are_shed() {
 #[test]
 fn who_waits_in_line_does_so_for_a_while_only() {
     let a = Backend::new("a");
-    let (go, wait) = mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    a.does(move |_, stream| {
-        let _ = wait.lock().unwrap().recv();
-        stream.write_all(&ok("a")).is_ok()
-    });
+    let go = answers_when_told(&a);
     let gateway = Gateway::serve(&format!(
         "listen http LISTEN\nupstream app {{ server http://{}; max requests 1 pending 1; timeout connect 700ms }}\n\
          route ANY /total -> app {{ timeout total 200ms }}\nroute ANY /{{rest...}} -> app\n",
