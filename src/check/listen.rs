@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::ast::{HttpVersion, Scheme, Spanned};
+use crate::model::ast::{ExprKind, HttpVersion, Scheme, Spanned};
 use crate::model::types::Type;
 use crate::model::value::Value;
 use crate::plan::{Listener, Protocols, Trust, defaults};
@@ -19,6 +19,14 @@ impl Compiler<'_> {
                 Some(Value::Address(a)) => a,
                 _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             };
+            // An input that is not bound yet has this port, too.
+            if address.port() == 0 && !matches!(l.address.kind, ExprKind::Name(_)) {
+                self.d.push(
+                    Diagnostic::new(Code::E0602, l.address.span, "the port of a listener is 0")
+                        .label("clients must know it")
+                        .help("ports are 1 to 65535"),
+                );
+            }
             if address.port() != 0 {
                 if let Some((_, first)) = bound.iter().find(|(a, _)| same_socket(*a, address)) {
                     self.d.push(

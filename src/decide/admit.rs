@@ -78,7 +78,9 @@ async fn run<'r, W: World, T: Trace>(
         let port = if port == 443 { String::new() } else { format!(":{port}") };
         let query = head.query.map(|q| format!("?{q}")).unwrap_or_default();
         let host = if head.host.contains(':') { format!("[{}]", head.host) } else { head.host.to_owned() };
-        decided.outcome = Outcome::Answer(Answer::redirect(308, &format!("https://{host}{port}{}{query}", head.path)));
+        // `OPTIONS *` is about the server, and its URL has no path (RFC 9112, 3.2.4).
+        let path = if head.path == "*" { "" } else { head.path };
+        decided.outcome = Outcome::Answer(Answer::redirect(308, &format!("https://{host}{port}{path}{query}")));
         return Ok(());
     }
     let preflight = cors::preflight_method(head.method, head.headers);

@@ -183,7 +183,7 @@ fn skipped(name: &HeaderName, forwarded: bool) -> bool {
 fn is_written_anew(name: &str) -> bool {
     match name.len() {
         9 => name == "x-real-ip",
-        10 => name == "keep-alive",
+        10 => name == "keep-alive" || name == "tracestate",
         11 => name == "traceparent" || name == "x-client-ip",
         12 => name == "x-request-id",
         15 => name == "x-forwarded-for",
@@ -243,21 +243,21 @@ impl Decided<'_> {
         }
     }
 
-    /// X-Forwarded-*, Forwarded (RFC 7239), Via (RFC 9110), X-Request-Id, traceparent (W3C Trace Context).
+    /// X-Forwarded-*, Forwarded (RFC 7239), Via (RFC 9110), X-Request-Id, traceparent and tracestate (W3C Trace Context).
     ///
     /// Written by hand: formatting machinery would be a tenth of the gateway's own work on a plain request.
     fn forwarding(&self, via: bool, entropy: u128, out: &mut impl HeadWriter) {
         let head = self.cx.head;
-        // Only a trusted proxy's word is passed on.
+        // Only a trusted proxy's word is passed on, and of the two forms the one that it is trusted in: in the other it might hand on
+        // what a stranger wrote.
         let earlier = |name: &HeaderName| head.trusted.then(|| head.headers.get_all(name).iter()).into_iter().flatten();
+        let using = self.cx.plan.trust.as_ref().map(|trust| trust.using);
+        let by = |field: ForwardField, name: &HeaderName| (using == Some(field)).then(|| earlier(name)).into_iter().flatten();
         let own = |name: &HeaderName| self.is_set(name);
-        // What its client asked for, a trusted proxy says beside the field that it is trusted in, and in no other case: it might hand
-        // on what a stranger wrote.
-        let trust = self.cx.plan.trust.as_ref().filter(|trust| trust.using == ForwardField::XForwardedFor);
-        let said = |name: &HeaderName| trust.and_then(|_| earlier(name).last()).map(HeaderValue::as_bytes);
+        let said = |name: &HeaderName| by(ForwardField::XForwardedFor, name).last().map(HeaderValue::as_bytes);
         if !own(&XFF) {
             out.built("x-forwarded-for", |text| {
-                text.join(earlier(&XFF));
+                text.join(by(ForwardField::XForwardedFor, &XFF));
                 text.ip(head.peer);
             });
         }
@@ -271,7 +271,7 @@ impl Decided<'_> {
         }
         if !own(&header::FORWARDED) {
             out.built("forwarded", |text| {
-                text.join(earlier(&header::FORWARDED));
+                text.join(by(ForwardField::Forwarded, &header::FORWARDED));
                 text.put(if head.peer.is_ipv4() { "for=" } else { "for=\"[" });
                 text.ip(head.peer);
                 text.put(if head.peer.is_ipv4() { ";host=" } else { "]\";host=" });
@@ -309,6 +309,10 @@ impl Decided<'_> {
                 text.put("-");
                 text.put(known.map_or("00", |(_, flags)| flags));
             });
+            // It belongs to the trace that goes on.
+            if known.is_some() && !own(&TRACESTATE) {
+                earlier(&TRACESTATE).for_each(|state| out.field("tracestate", state.as_bytes()));
+            }
         }
     }
 
@@ -326,6 +330,7 @@ static XFP: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static XFH: HeaderName = HeaderName::from_static("x-forwarded-host");
 static XID: HeaderName = HeaderName::from_static("x-request-id");
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Fields that ask for more work where they are there, found in one pass.
 #[derive(Default)]

@@ -84,6 +84,19 @@ fn folders_below(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> 
     Ok(())
 }
 
+/// The folders in `folder` that a wildcard means.
+pub(super) fn folders_of(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    // What cannot be read has none.
+    if name == "**" {
+        let _ = folders_below(folder, &mut found);
+    } else if let Ok(pattern) = Pattern::new(name) {
+        found = entries(folder).unwrap_or_default();
+        found.retain(|path| matches(&pattern, path) && path.is_dir());
+    }
+    found
+}
+
 pub(super) fn wild(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }

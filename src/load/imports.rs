@@ -6,7 +6,7 @@ use crate::syntax;
 use crate::syntax::tree::{Entry, ItemKind, StrPart};
 
 /// The paths and globs of the `import` statements of a text, in source order, as they are written.
-pub(super) fn of(text: &str) -> Vec<String> {
+pub fn of(text: &str) -> Vec<String> {
     let tree = syntax::parse(FileId(0), text, &mut Diagnostics::default());
     let mut found = Vec::new();
     collect(&tree.entries, &mut found);

@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use disk::DiskFiles;
+pub use imports::of as imports;
 pub(crate) use disk::reason;
 pub use memory::MemoryFiles;
 pub use roots::roots;

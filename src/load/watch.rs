@@ -1,8 +1,11 @@
 //! Files that change while the gateway serves.
 //!
-//! Folders are watched, not files: editors and deployments replace files. An event only says where to look;
-//! what changed is known by the files themselves.
+//! Folders are watched, not files: editors and deployments replace files, folders, and links to either. An event only says
+//! where to look; what changed is known by the files themselves.
 
+use super::DiskFiles;
+use super::disk::{folders_of, wild};
+use crate::source::Files;
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,12 +16,17 @@ use tokio::time::{Instant, timeout_at};
 /// After a change the rest of its kind is waited for: this long without another, and no longer than ten times that.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// Links on the way to a file are followed so far.
+const LINKS: u8 = 8;
+
 /// Watches files.
 pub struct Watcher {
     notify: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<Vec<PathBuf>>,
     folders: BTreeSet<PathBuf>,
     files: BTreeMap<PathBuf, Option<Stamp>>,
+    /// Patterns and what they match.
+    patterns: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
 
 /// What tells a file's contents apart, short of reading it; none for a file that is not there.
@@ -43,34 +51,73 @@ impl Watcher {
             }
         });
         let notify = notify.map_err(|error| format!("cannot watch files: {error}"))?;
-        Ok(Watcher { notify, events, folders: BTreeSet::new(), files: BTreeMap::new() })
+        Ok(Watcher {
+            notify,
+            events,
+            folders: BTreeSet::new(),
+            files: BTreeMap::new(),
+            patterns: BTreeMap::new(),
+        })
     }
 
-    /// Watches these files, there or not, and no others.
-    pub fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+    /// Watches these files, there or not, and which files match these patterns, and nothing else.
+    pub fn watch(
+        &mut self,
+        files: impl IntoIterator<Item = PathBuf>,
+        patterns: impl IntoIterator<Item = PathBuf>,
+    ) {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
+        let patterns: BTreeSet<PathBuf> = patterns.into_iter().collect();
         self.files.retain(|file, _| files.contains(file));
-        let mut folders = BTreeSet::new();
-        for file in files {
-            folders.insert(folder(&file));
-            // A link's own folder changes when it is set anew, the other when the file does.
-            folders.extend(file.canonicalize().ok().map(|real| folder(&real)));
-            self.files.entry(file).or_insert_with_key(|file| stamp(file));
-        }
-        for gone in self.folders.difference(&folders) {
-            // It may have been removed.
-            let _ = self.notify.unwatch(gone);
-        }
-        for new in folders.difference(&self.folders) {
-            if let Err(error) = self.notify.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %new.display(), %error, "cannot watch a folder: what changes in it needs SIGHUP");
+        self.patterns.retain(|pattern, _| patterns.contains(pattern));
+        let (files, patterns): (Vec<_>, Vec<_>) = (
+            files.into_iter().filter(|file| !self.files.contains_key(file)).collect(),
+            patterns.into_iter().filter(|pattern| !self.patterns.contains_key(pattern)).collect(),
+        );
+        // What changes from now on is an event, so it is looked at afterwards.
+        self.files.extend(files.iter().map(|file| (file.clone(), None)));
+        self.patterns.extend(patterns.iter().map(|pattern| (pattern.clone(), Vec::new())));
+        self.follow(&BTreeSet::new());
+        self.files.extend(files.into_iter().map(|file| {
+            let stamp = stamp(&file);
+            (file, stamp)
+        }));
+        self.patterns.extend(patterns.into_iter().map(|pattern| {
+            let matched = matched(&pattern);
+            (pattern, matched)
+        }));
+    }
+
+    /// Watches the folders where something may happen to what is watched. Those of `touched` may be others than before.
+    fn follow(&mut self, touched: &BTreeSet<PathBuf>) {
+        let mut again: BTreeSet<PathBuf> = self.folders.intersection(touched).cloned().collect();
+        // A folder may come while those above it are not watched yet.
+        for _ in 0..8 {
+            let mut folders = BTreeSet::new();
+            self.files.keys().for_each(|file| around(file, LINKS, &mut folders));
+            self.patterns.keys().for_each(|pattern| around(pattern, LINKS, &mut folders));
+            for gone in self.folders.iter().filter(|folder| !folders.contains(*folder) || again.contains(*folder)) {
+                // It may have been removed.
+                let _ = self.notify.unwatch(gone);
+            }
+            let new: Vec<_> = folders.iter().filter(|new| !self.folders.contains(*new) || again.contains(*new)).collect();
+            for new in &new {
+                if let Err(error) = self.notify.watch(new, RecursiveMode::NonRecursive)
+                    && new.exists()
+                {
+                    tracing::warn!(folder = %new.display(), %error, "cannot watch a folder: what changes in it needs SIGHUP");
+                }
+            }
+            let settled = new.is_empty();
+            again.clear();
+            self.folders = folders;
+            if settled {
+                return;
             }
         }
-        self.folders = folders;
     }
 
-    /// Waits until files have changed and are quiet. Programs (`*.gw`) that are new beside watched files count:
-    /// an import may mean them.
+    /// Waits until files have changed and are quiet. A pattern that matches other files than before counts as one.
     pub async fn changed(&mut self) -> BTreeSet<PathBuf> {
         loop {
             let Some(first) = self.events.recv().await else { return std::future::pending().await };
@@ -79,7 +126,8 @@ impl Watcher {
             while let Ok(Some(more)) = timeout_at(latest.min(Instant::now() + QUIET), self.events.recv()).await {
                 touched.extend(more);
             }
-            let mut changed: BTreeSet<PathBuf> = touched.into_iter().filter(|path| self.is_new_program(path)).collect();
+            self.follow(&touched);
+            let mut changed = BTreeSet::new();
             for (file, known) in &mut self.files {
                 let now = stamp(file);
                 if *known != now {
@@ -87,23 +135,49 @@ impl Watcher {
                     changed.insert(file.clone());
                 }
             }
+            for (pattern, known) in &mut self.patterns {
+                let now = matched(pattern);
+                if *known != now {
+                    *known = now;
+                    changed.insert(pattern.clone());
+                }
+            }
             if !changed.is_empty() {
                 return changed;
             }
         }
     }
+}
 
-    fn is_new_program(&self, path: &Path) -> bool {
-        path.extension().is_some_and(|extension| extension == "gw")
-            && !self.files.keys().any(|file| file.file_name() == path.file_name())
+/// The folders in which something may happen to a file, or to the files of a pattern: its own, or the last that is there on
+/// the way to it; those in which links on the way are set anew; those in which a wildcard may find more.
+fn around(pattern: &Path, links: u8, folders: &mut BTreeSet<PathBuf>) {
+    let Ok(pattern) = std::path::absolute(pattern) else { return };
+    let mut reached = vec![PathBuf::new()];
+    for part in pattern.components() {
+        let mut next = Vec::new();
+        for folder in reached {
+            let here = folder.join(part);
+            let wild = part.as_os_str().to_str().filter(|name| wild(name) && !here.exists());
+            let link = here.read_link().ok();
+            if (link.is_some() || wild.is_some() || !here.is_dir()) && folder.is_dir() {
+                folders.insert(folder.clone());
+            }
+            if let Some(target) = link.filter(|_| links > 0) {
+                around(&folder.join(target), links.saturating_sub(1), folders);
+            }
+            match wild {
+                Some(name) => next.extend(folders_of(&folder, name)),
+                None if here.is_dir() => next.push(here),
+                None => {}
+            }
+        }
+        reached = next;
     }
 }
 
-fn folder(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
+fn matched(pattern: &Path) -> Vec<PathBuf> {
+    DiskFiles.glob(pattern).unwrap_or_default()
 }
 
 fn stamp(file: &Path) -> Option<Stamp> {
@@ -132,7 +206,8 @@ mod tests {
             let [a, b] = ["a.gw", "keys.txt"].map(|name| dir.path().join(name));
             std::fs::write(&a, "1").unwrap();
             let mut watcher = Watcher::new().unwrap();
-            watcher.watch([a.clone(), b.clone()]);
+            let programs = dir.path().join("*.gw");
+            watcher.watch([a.clone(), b.clone()], [programs.clone()]);
             std::fs::write(dir.path().join("other.txt"), "nobody asked").unwrap();
             std::fs::write(dir.path().join("new"), "22").unwrap();
             std::fs::rename(dir.path().join("new"), &a).unwrap();
@@ -140,10 +215,45 @@ mod tests {
             std::fs::write(&b, "k").unwrap();
             assert_eq!(watcher.changed().await, [b.clone()].into());
             std::fs::remove_file(&a).unwrap();
-            assert_eq!(watcher.changed().await, [a].into());
-            let new = dir.path().join("new.gw");
-            std::fs::write(&new, "").unwrap();
-            assert_eq!(watcher.changed().await, [new].into());
+            assert_eq!(watcher.changed().await, [a, programs.clone()].into());
+            std::fs::write(dir.path().join("new.gw"), "").unwrap();
+            assert_eq!(watcher.changed().await, [programs].into());
+        });
+    }
+
+    #[test]
+    fn folders_that_come_go_and_are_links() {
+        run(async {
+            let dir = tempfile::tempdir().unwrap();
+            let at = |path: &str| dir.path().join(path);
+            for release in ["1", "2"] {
+                std::fs::create_dir_all(at(release)).unwrap();
+                std::fs::write(at(release).join("keys"), release).unwrap();
+            }
+            let link = |to: &str| {
+                std::os::unix::fs::symlink(to, at("next")).unwrap();
+                std::fs::rename(at("next"), at("current")).unwrap();
+            };
+            link("1");
+            let (keys, deep, all) = (at("current/keys"), at("a/b/c.txt"), at("teams/**/*.gw"));
+            let mut watcher = Watcher::new().unwrap();
+            watcher.watch([keys.clone(), deep.clone()], [all.clone()]);
+            link("2");
+            assert_eq!(watcher.changed().await, [keys.clone()].into());
+            std::fs::write(&keys, "anew").unwrap();
+            assert_eq!(watcher.changed().await, [keys].into());
+            for _ in 0..2 {
+                std::fs::create_dir_all(at("a/b")).unwrap();
+                std::fs::write(&deep, "").unwrap();
+                assert_eq!(watcher.changed().await, [deep.clone()].into());
+                std::fs::remove_dir_all(at("a")).unwrap();
+                assert_eq!(watcher.changed().await, [deep.clone()].into());
+                std::fs::create_dir_all(at("teams/blue/x")).unwrap();
+                std::fs::write(at("teams/blue/x/routes.gw"), "").unwrap();
+                assert_eq!(watcher.changed().await, [all.clone()].into());
+                std::fs::remove_dir_all(at("teams")).unwrap();
+                assert_eq!(watcher.changed().await, [all.clone()].into());
+            }
         });
     }
 }

@@ -61,9 +61,9 @@ pub struct Record {
 }
 
 impl Record {
-    /// The upstream's answer ended before its end.
-    pub fn broke_off(&mut self, why: &dyn fmt::Display) {
-        self.error.get_or_insert("upstream-reset");
+    /// The answer ended before its end; `error` is the kind of failure, if it was none of the client's.
+    pub fn broke_off(&mut self, error: Option<&'static str>, why: &dyn fmt::Display) {
+        self.error = self.error.or(error);
         if self.detail.is_empty() {
             self.detail = why.to_string();
         }

@@ -1,13 +1,14 @@
 //! Bodies on their way through: the client's to the upstream, and the answer's to the client.
 
 use super::client::{Client, Waits};
-use super::exchange::Streaming;
+use super::exchange::{self, Streaming};
 use super::guard::is_token;
 use super::mirror::Copier;
 use super::pace::{Pace, Patience};
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
 use crate::policy::limit::Hold;
+use crate::policy::problem::FailureKind;
 use crate::upstream::eject;
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
@@ -291,7 +292,7 @@ impl ResponseBody {
 
     /// The client did not take it to its end.
     pub fn broke_off(&mut self, why: &dyn fmt::Display) {
-        self.end.broke_off(why);
+        self.end.broke_off(None, why);
     }
 
     /// `timeout total` is over before the body is; if not yet, the task is woken when it is.
@@ -316,7 +317,7 @@ impl Drop for ResponseBody {
             && total.is_over()
             && !body.is_end_stream()
         {
-            self.end.broke_off(&TotalOver);
+            self.end.broke_off(Some(FailureKind::UpstreamTimeout), &TotalOver);
         }
     }
 }
@@ -333,6 +334,10 @@ impl fmt::Display for TotalOver {
 
 impl std::error::Error for TotalOver {}
 
+fn total_over() -> (FailureKind, Box<dyn std::error::Error + Send + Sync>) {
+    (FailureKind::UpstreamTimeout, TotalOver.into())
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -344,19 +349,19 @@ impl Body for ResponseBody {
             Kind::Upstream(Streaming { body, total, verdict }) => {
                 let over = total.as_ref().is_some_and(|total| total.poll_expired(cx));
                 match Pin::new(&mut *body).poll_frame(cx) {
-                    Poll::Ready(Some(Ok(_))) if over && !body.is_end_stream() => Some(Err(TotalOver.into())),
+                    Poll::Ready(Some(Ok(_))) if over && !body.is_end_stream() => Some(Err(total_over())),
                     Poll::Ready(Some(Err(error))) => {
                         if let Some(verdict) = verdict
                             && eject::is_servers(error.kind)
                         {
                             verdict.failed();
                         }
-                        Some(Err(error.into()))
+                        Some(Err((exchange::kind(&error), error.into())))
                     }
-                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(Self::Error::from)),
+                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(|error| (exchange::kind(&error), error.into()))),
                     Poll::Pending if over => {
                         verdict.iter_mut().for_each(|verdict| verdict.late());
-                        Some(Err(TotalOver.into()))
+                        Some(Err(total_over()))
                     }
                     Poll::Pending => return Poll::Pending,
                 }
@@ -369,8 +374,8 @@ impl Body for ResponseBody {
                 }
                 Ok(frame)
             }
-            Err(error) => {
-                this.end.broke_off(&error);
+            Err((kind, error)) => {
+                this.end.broke_off(Some(kind), &error);
                 Err(error)
             }
         }))
@@ -408,10 +413,10 @@ impl End {
         End { client, holds: Vec::new(), permit: None, record: None }
     }
 
-    /// The answer ends before its end.
-    pub fn broke_off(&mut self, why: &dyn fmt::Display) {
+    /// The answer ends before its end; without a kind it was the client's doing.
+    pub fn broke_off(&mut self, kind: Option<FailureKind>, why: &dyn fmt::Display) {
         if let Some(record) = &mut self.record {
-            record.broke_off(why);
+            record.broke_off(kind.map(FailureKind::name), why);
         }
     }
 }

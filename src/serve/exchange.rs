@@ -477,24 +477,26 @@ fn failure(missed: Missed) -> Failure {
         let client = error.source().and_then(|source| source.downcast_ref::<ClientFailure>());
         return client_failure(client.map_or(BodyFailure::Broken, |failure| failure.0));
     }
-    let kind = match error.kind {
+    Failure::new(kind(&error), error.to_string())
+}
+
+/// Which of the gateway's failures an upstream's is.
+pub fn kind(error: &ExchangeError) -> FailureKind {
+    match error.kind {
         ErrorKind::Dns
         | ErrorKind::Refused
         | ErrorKind::Connect
         | ErrorKind::ConnectTimeout
         | ErrorKind::Tls
         | ErrorKind::NoUpgrade => FailureKind::UpstreamConnect,
-        ErrorKind::Unsendable => FailureKind::BadRequest,
+        ErrorKind::Unsendable | ErrorKind::RequestBody => FailureKind::BadRequest,
         ErrorKind::Overloaded => FailureKind::Overloaded,
         ErrorKind::Unhealthy => FailureKind::UpstreamUnhealthy,
         ErrorKind::ResponseTimeout | ErrorKind::IdleTimeout => FailureKind::UpstreamTimeout,
-        ErrorKind::Reset
-        | ErrorKind::Closed
-        | ErrorKind::Malformed(_)
-        | ErrorKind::RequestBody
-        | ErrorKind::Unprocessed => FailureKind::UpstreamReset,
-    };
-    Failure::new(kind, error.to_string())
+        ErrorKind::Reset | ErrorKind::Closed | ErrorKind::Malformed(_) | ErrorKind::Unprocessed => {
+            FailureKind::UpstreamReset
+        }
+    }
 }
 
 fn client_failure(why: BodyFailure) -> Failure {

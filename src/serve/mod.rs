@@ -52,7 +52,7 @@ use balance::Loads;
 use crew::Crew;
 use generation::Generation;
 use inherit::Inherited;
-use program::Program;
+use program::{Origins, Program};
 use sockets::{Bound, Sockets};
 use std::future::pending;
 use std::net::SocketAddr;
@@ -110,6 +110,8 @@ struct Gateway {
     keeper: Keeper,
     /// None where the system cannot watch.
     watcher: Option<Watcher>,
+    /// Where the program that was read last is from, good or bad.
+    origins: Origins,
     acme: Acme,
 }
 
@@ -144,7 +146,8 @@ impl Gateway {
     async fn start(options: Options, mut inherited: Inherited) -> Result<Gateway, Failure> {
         let limit = open_files::raise();
         let mut watcher = Watcher::new().map_err(|error| tracing::warn!("{error}; send SIGHUP to reload")).ok();
-        let (program, plan) = read(&options, &mut watcher, None)?;
+        let mut origins = Origins::default();
+        let (program, plan) = read(&options, &mut watcher, &mut origins, None)?;
         let workers = options.workers;
         let acme = Acme::default();
         let (generation, problems) = generation(plan, None, acme.issued(), workers)?;
@@ -160,7 +163,7 @@ impl Gateway {
         let generation = Arc::new(generation);
         let (sockets, keeper) = (Sockets::default(), Keeper::new(options.resolver));
         let mut gateway =
-            Gateway { options, program, generation: generation.clone(), sockets, crew, keeper, watcher, acme };
+            Gateway { options, program, generation: generation.clone(), sockets, crew, keeper, watcher, origins, acme };
         gateway.hand_out(generation.clone(), bound).await?;
         log_problems(&problems);
         for (name, address) in listen::addresses(&generation.plan) {
@@ -206,7 +209,8 @@ impl Gateway {
         let (mut well, mut refreshed) = (Instant::now(), Instant::now());
         loop {
             if let Some(watcher) = &mut self.watcher {
-                watcher.watch(files(&self.options, &self.generation.plan));
+                let files = files(&self.options, &self.generation.plan).chain(self.origins.files.iter().cloned());
+                watcher.watch(files, self.origins.imports.iter().cloned());
             }
             let changed = async {
                 match &mut self.watcher {
@@ -353,13 +357,20 @@ fn files<'f>(options: &'f Options, plan: &'f Plan) -> impl Iterator<Item = PathB
 }
 
 /// Reads the program, and watches its files besides those of `old`. None changes unseen between the two.
-fn read(options: &Options, watcher: &mut Option<Watcher>, old: Option<&Plan>) -> Result<(Program, Plan), Failure> {
+fn read(
+    options: &Options,
+    watcher: &mut Option<Watcher>,
+    origins: &mut Origins,
+    old: Option<&Plan>,
+) -> Result<(Program, Plan), Failure> {
     const TRIES: usize = 3;
     let mut tries = 0usize;
     loop {
-        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
+        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look, origins)?;
+        origins.files.extend(files(options, &plan));
         if let Some(watcher) = watcher {
-            watcher.watch(files(options, &plan).chain(old.into_iter().flat_map(|old| files(options, old))));
+            let old = old.into_iter().flat_map(|old| files(options, old));
+            watcher.watch(origins.files.iter().cloned().chain(old), origins.imports.iter().cloned());
         }
         tries = tries.saturating_add(1);
         if tries >= TRIES || program.is_current(options.inputs.as_deref()) {

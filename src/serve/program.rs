@@ -6,7 +6,7 @@ use crate::diagnostic::Severity;
 use crate::diagnostic::render::{Look, human};
 use crate::load::{self, Checked, DiskFiles};
 use crate::plan::Plan;
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Sources};
 use crate::syntax::essence::essence;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -29,15 +29,43 @@ struct Text {
     text: Arc<str>,
 }
 
+/// Where a program is read from, be it good or bad.
+#[derive(Debug, Default)]
+pub struct Origins {
+    /// Its files.
+    pub files: Vec<PathBuf>,
+    /// What its imports name: files and patterns.
+    pub imports: Vec<PathBuf>,
+}
+
+impl Origins {
+    fn of(sources: &Sources) -> Origins {
+        let mut origins = Origins::default();
+        for (_, file) in sources.iter() {
+            let Some(path) = &file.path else { continue };
+            let folder = path.parent().unwrap_or(Path::new(""));
+            origins.imports.extend(load::imports(&file.text).iter().map(|import| folder.join(import)));
+            origins.files.push(path.clone());
+        }
+        origins
+    }
+}
+
 /// Length and time of change.
 type Stamp = (u64, Option<std::time::SystemTime>);
 
 impl Program {
-    /// Reads and checks a program. Its diagnostics go to standard error.
-    pub fn read(root: &Path, inputs: Option<&Path>, look: Look) -> Result<(Program, Plan), Failure> {
+    /// Reads and checks a program. Its diagnostics go to standard error, and where it was read from to `origins`.
+    pub fn read(
+        root: &Path,
+        inputs: Option<&Path>,
+        look: Look,
+        origins: &mut Origins,
+    ) -> Result<(Program, Plan), Failure> {
         let bytes = load::read_root(root).map_err(|error| vec![error])?;
         let inputs = load::inputs::complete(inputs).map_err(|error| vec![error])?;
         let Checked { sources, diagnostics, plan } = load::check(&DiskFiles, &load::root_name(root), bytes, &inputs);
+        *origins = Origins::of(&sources);
         if !diagnostics.is_empty() {
             // `eprint` would panic where nobody reads.
             let _ = io::stderr().write_all(human(&diagnostics, &sources, look).as_bytes());

@@ -1,7 +1,7 @@
 //! `gw serve --check`: everything that starting does, short of serving.
 
 use super::inherit::Inherited;
-use super::program::Program;
+use super::program::{Origins, Program};
 use super::sockets::{self, Vacancy};
 use super::{Failure, Options, acme, generation, listen, open_files};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// no name is resolved and nobody is connected to. What is good to know, in sentences.
 pub fn rehearse(options: &Options) -> Result<Vec<String>, Failure> {
     let limit = open_files::raise();
-    let (_, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look)?;
+    let (_, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look, &mut Origins::default())?;
     let (generation, problems) = generation(plan, None, &Arc::default(), options.workers)?;
     // A gateway that runs goes on without these; one that is to be started should have them.
     let mut failures: Failure = problems.into_iter().map(|problem| problem.message).collect();

@@ -20,7 +20,7 @@ impl Gateway {
     }
 
     async fn try_reload(&mut self) -> Result<(), Failure> {
-        let (program, plan) = read(&self.options, &mut self.watcher, Some(&self.generation.plan))?;
+        let (program, plan) = read(&self.options, &mut self.watcher, &mut self.origins, Some(&self.generation.plan))?;
         let options = &self.options;
         if program.means_the_same(&self.program) {
             self.program = program;

@@ -133,6 +133,10 @@ pub enum Vacancy {
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    if address.port() == 0 {
+        // Each socket would get another port.
+        return Err(io::Error::other("clients must know its port, and 0 is none"));
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

@@ -39,6 +39,9 @@ pub(super) struct Pool {
     http1: Cell<bool>,
 }
 
+/// Why no connection came free.
+pub(super) const NONE_FREE: &str = "none came free within `timeout connect`";
+
 /// What the first in line gets: the right to a connection, and one that just became free.
 type Grant = (Slot, Option<Rc<RefCell<Wire>>>);
 
@@ -138,7 +141,8 @@ impl Pool {
         if granted.is_none() {
             self.waiting.borrow_mut().retain(|sender| !sender.is_closed());
         }
-        granted.and_then(Result::ok).ok_or_else(|| ExchangeError::new(ErrorKind::ConnectTimeout))
+        // The server has done nothing wrong: all that it may have is in use.
+        granted.and_then(Result::ok).ok_or_else(|| ExchangeError::because(ErrorKind::Overloaded, NONE_FREE))
     }
 
     #[inline]

@@ -63,6 +63,32 @@ fn what_a_trusted_proxy_says_of_its_client_goes_on() {
 }
 
 #[test]
+fn of_two_forms_the_one_that_is_trusted_goes_on() {
+    let server = Server::answering(|got| {
+        let field = |name| field(&got.head, name).unwrap_or_default().to_owned();
+        ok(&format!("{} | {} | {}", field("x-forwarded-for"), field("forwarded"), field("tracestate")))
+    });
+    let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=b\r\n";
+    let said = format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 9.9.9.9\r\nforwarded: for=8.8.8.8\r\n{trace}\r\n");
+    let own = "for=127.0.0.1;host=a;proto=http";
+    for (trust, wanted) in [
+        ("trust proxies 127.0.0.1 using x-forwarded-for\n", format!("9.9.9.9, 127.0.0.1 | {own} | a=b")),
+        ("trust proxies 127.0.0.1 using forwarded\n", format!("127.0.0.1 | for=8.8.8.8, {own} | a=b")),
+        ("trust proxies 10.0.0.0/8 using forwarded\n", format!("127.0.0.1 | {own} | ")),
+        ("", format!("127.0.0.1 | {own} | ")),
+    ] {
+        let gateway = Gateway::serve(&format!("listen http LISTEN\n{trust}route ANY /{{rest...}} -> {}\n", server.url()));
+        assert_eq!(gateway.ask(&said).text(), wanted, "{trust}");
+    }
+    // Its state belongs to a trace that can be read.
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN\ntrust proxies 127.0.0.1 using forwarded\nroute ANY /{{rest...}} -> {}\n",
+        server.url()
+    ));
+    assert!(gateway.ask(&said.replace("00-0a", "00-zz")).text().ends_with(" | "));
+}
+
+#[test]
 fn connections_are_used_again_on_both_sides() {
     let server = Server::text("hello");
     let gateway = to(&server);

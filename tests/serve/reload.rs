@@ -46,6 +46,56 @@ fn a_program_with_mistakes_changes_nothing() {
 }
 
 #[test]
+fn what_is_not_there_yet_is_waited_for() {
+    let gateway = Gateway::serve(&program(1));
+    // A folder that comes later, a mistake in it that is mended, and another file beside.
+    gateway.replace("gateway.gw", &format!("import \"teams/*/*.gw\"\n{}", program(2)));
+    gateway.await_log("no file matches");
+    let route = |name: &str, program: &str| {
+        std::fs::create_dir_all(gateway.path("teams/blue")).unwrap();
+        std::fs::write(gateway.path(&format!("teams/blue/{name}.gw")), program).unwrap();
+    };
+    route("a", "route GET /a -> nobody\n");
+    gateway.await_log("no upstream is called `nobody`");
+    route("a", "route GET /a -> respond 200 text \"a\"\n");
+    gateway.await_log("\"message\":\"reloaded\"");
+    assert_eq!((gateway.get("/n").text(), gateway.get("/a").text()), ("2".into(), "a".into()));
+    route("b", "route GET /b -> respond 200 text \"b\"\n");
+    gateway.await_log_times("\"message\":\"reloaded\"", 2);
+    assert_eq!(gateway.get("/b").text(), "b");
+    // The same for what is no program.
+    gateway.replace(
+        "gateway.gw",
+        "listen http LISTEN\ntable t: [string] from file \"tables/t.txt\"\nroute GET /n when (header.host ?? \"\") in t -> respond 200 text \"t\"\n",
+    );
+    gateway.await_log("tables/t.txt");
+    std::fs::create_dir(gateway.path("tables")).unwrap();
+    std::fs::write(gateway.path("tables/t.txt"), "test\n").unwrap();
+    gateway.await_log_times("\"message\":\"reloaded\"", 3);
+    assert_eq!(gateway.get("/n").text(), "t");
+}
+
+#[test]
+fn a_link_to_a_folder_is_set_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let release = |name: &str, answer: usize| {
+        let folder = dir.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("routes.gw"), format!("route GET /n -> respond 200 text \"{answer}\"\n")).unwrap();
+        std::os::unix::fs::symlink(name, dir.path().join("next")).unwrap();
+        std::fs::rename(dir.path().join("next"), dir.path().join("current")).unwrap();
+    };
+    release("1", 1);
+    let current = dir.path().join("current/routes.gw");
+    let gateway = Gateway::serve(&format!("import \"{}\"\nlisten http LISTEN\n", current.display()));
+    for number in 2..4 {
+        release(&number.to_string(), number);
+        gateway.await_log_times("\"message\":\"reloaded\"", number - 1);
+        assert_eq!(gateway.get("/n").text(), number.to_string());
+    }
+}
+
+#[test]
 fn a_comment_changes_nothing() {
     let gateway = Gateway::serve(&program(1));
     gateway.replace("gateway.gw", &format!("# a comment\n\n{}", program(1).replace(" -> ", "\n    -> ")));

@@ -458,6 +458,9 @@ fn http_on_a_port_of_https_and_the_way_there() {
     let path = path.strip_prefix(&format!(":{}", public.port())).unwrap();
     let mut secure = Secure::connect(public, host, Offer::default().config()).unwrap();
     assert_eq!(secure.get(path).unwrap().text(), "/a/b?c=d");
+    client.send(b"OPTIONS * HTTP/1.1\r\nhost: shop.example\r\n\r\n");
+    let server = format!("https://shop.example:{}", public.port());
+    assert_eq!(client.answer().header("location"), Some(&*server));
 
     // One too many is told so in the words of TLS.
     let second = Secure::connect(public, host, Offer::default().config()).unwrap();

@@ -3,7 +3,8 @@
 use crate::backend::{Backend, Dns, program};
 use crate::support::{Client, Gateway, PATIENCE, Server, eventually, field, ok, read_head};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -530,6 +531,37 @@ fn who_waits_in_line_does_so_for_a_while_only() {
     (0..2).for_each(|_| go.send(()).unwrap());
     assert_eq!((first.answer().text(), last.answer().text()), ("a".into(), "a".into()));
     assert_eq!(a.requests(), 2);
+}
+
+#[test]
+fn a_full_pool_is_nobodys_failure() {
+    for protocol in ["h1", "h2c"] {
+        let server = match protocol {
+            "h1" => Server::raw(|_stream, mut reader| drop(reader.read_to_end(&mut Vec::new()))),
+            // It never allows a stream.
+            _ => Server::raw(|mut stream, mut reader| {
+                let _ = stream.write_all(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1]);
+                let _ = reader.read_to_end(&mut Vec::new());
+            }),
+        };
+        let gateway = Gateway::with_args(
+            &format!(
+                "listen http LISTEN\nupstream app {{\n  server {0}/a\n  server {0}/b\n  protocol {protocol}\n  balance round-robin\n  \
+                 pool max 1\n  timeout connect 300ms, response 10s\n  eject after 1 failures for 60s\n}}\nroute ANY /{{rest...}} -> app\n",
+                server.url()
+            ),
+            &[],
+            &["--workers", "1"],
+        );
+        let mut busy: Vec<_> = (0..2).map(|_| gateway.connect()).collect();
+        busy.iter_mut().for_each(|client| client.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
+        eventually("the server has both", || server.connections.load(SeqCst) == 2);
+        std::thread::sleep(Duration::from_millis(200));
+        let shed = gateway.get("/");
+        assert_eq!(shed.status, 503, "{protocol}: {}", shed.text());
+        let log = gateway.await_log("none came free within `timeout connect`");
+        assert!(!log.contains("ejected"), "{protocol}: {log}");
+    }
 }
 
 #[test]

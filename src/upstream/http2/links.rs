@@ -4,7 +4,7 @@ use super::link::Link;
 use crate::upstream::config::Protocol;
 use crate::upstream::conn::Wire;
 use crate::upstream::error::{ErrorKind, ExchangeError};
-use crate::upstream::pool::{Counted, Place, Pool};
+use crate::upstream::pool::{Counted, NONE_FREE, Place, Pool};
 use crate::upstream::stream::Stream;
 use crate::upstream::timer::Deadline;
 use crate::upstream::tls::Offer;
@@ -96,6 +96,8 @@ impl Pool {
             Some(Ok(Grant::Stream(lease))) => Ok(Leased::Stream(lease)),
             Some(Ok(Grant::Http1)) => Ok(Leased::Http1),
             Some(Ok(Grant::Failed(kind, why))) => Err(ExchangeError::because(kind, why)),
+            // The server has done nothing wrong where all that it may have is in use.
+            None if !self.links.connecting.get() => Err(ExchangeError::because(ErrorKind::Overloaded, NONE_FREE)),
             Some(Err(_)) | None => Err(ExchangeError::new(ErrorKind::ConnectTimeout)),
         }
     }

@@ -130,7 +130,7 @@ fn the_line_for_a_stream_is_bounded_and_times_out() {
         tokio::task::yield_now().await;
         let mut request = Request { timeouts: timeouts(10), ..Request::new(&Method::GET) };
         let error = exchange(&up, &mut request, &mut None).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::ConnectTimeout);
+        assert_eq!(error.kind, ErrorKind::Overloaded);
         busy.await.unwrap().unwrap();
         get(&up).await.unwrap();
     });
