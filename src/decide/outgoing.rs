@@ -252,7 +252,9 @@ impl Decided<'_> {
         // what a stranger wrote.
         let earlier = |name: &HeaderName| head.trusted.then(|| head.headers.get_all(name).iter()).into_iter().flatten();
         let using = self.cx.plan.trust.as_ref().map(|trust| trust.using);
-        let by = |field: ForwardField, name: &HeaderName| (using == Some(field)).then(|| earlier(name)).into_iter().flatten();
+        let by = |field: ForwardField, name: &HeaderName| {
+            (using == Some(field)).then(|| earlier(name)).into_iter().flatten()
+        };
         let own = |name: &HeaderName| self.is_set(name);
         let said = |name: &HeaderName| by(ForwardField::XForwardedFor, name).last().map(HeaderValue::as_bytes);
         if !own(&XFF) {

@@ -13,8 +13,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub use disk::DiskFiles;
-pub use imports::of as imports;
 pub(crate) use disk::reason;
+pub use imports::of as imports;
 pub use memory::MemoryFiles;
 pub use roots::roots;
 

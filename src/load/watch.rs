@@ -51,21 +51,11 @@ impl Watcher {
             }
         });
         let notify = notify.map_err(|error| format!("cannot watch files: {error}"))?;
-        Ok(Watcher {
-            notify,
-            events,
-            folders: BTreeSet::new(),
-            files: BTreeMap::new(),
-            patterns: BTreeMap::new(),
-        })
+        Ok(Watcher { notify, events, folders: BTreeSet::new(), files: BTreeMap::new(), patterns: BTreeMap::new() })
     }
 
     /// Watches these files, there or not, and which files match these patterns, and nothing else.
-    pub fn watch(
-        &mut self,
-        files: impl IntoIterator<Item = PathBuf>,
-        patterns: impl IntoIterator<Item = PathBuf>,
-    ) {
+    pub fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>, patterns: impl IntoIterator<Item = PathBuf>) {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
         let patterns: BTreeSet<PathBuf> = patterns.into_iter().collect();
         self.files.retain(|file, _| files.contains(file));
@@ -100,7 +90,8 @@ impl Watcher {
                 // It may have been removed.
                 let _ = self.notify.unwatch(gone);
             }
-            let new: Vec<_> = folders.iter().filter(|new| !self.folders.contains(*new) || again.contains(*new)).collect();
+            let new: Vec<_> =
+                folders.iter().filter(|new| !self.folders.contains(*new) || again.contains(*new)).collect();
             for new in &new {
                 if let Err(error) = self.notify.watch(new, RecursiveMode::NonRecursive)
                     && new.exists()

@@ -358,7 +358,9 @@ impl Body for ResponseBody {
                         }
                         Some(Err((exchange::kind(&error), error.into())))
                     }
-                    Poll::Ready(frame) => frame.map(|frame| frame.map_err(|error| (exchange::kind(&error), error.into()))),
+                    Poll::Ready(frame) => {
+                        frame.map(|frame| frame.map_err(|error| (exchange::kind(&error), error.into())))
+                    }
                     Poll::Pending if over => {
                         verdict.iter_mut().for_each(|verdict| verdict.late());
                         Some(Err(total_over()))

@@ -91,12 +91,9 @@ impl Balancer {
                     Some(second.map_or(first, |second| self.less_busy(first, second, facts)))
                 }
                 Balance::LeastRequests => {
-                    // Ties are common at low load and must not all go to the first: begin anywhere.
-                    let begin = rng.usize(..self.candidates.len());
-                    let (before, after) =
-                        (among().filter(|&(at, _)| at < begin), among().filter(|&(at, _)| at >= begin));
-                    let order = after.chain(before).map(|(at, _)| at);
-                    order.reduce(|best, at| self.less_busy(best, at, facts))
+                    let least = among().map(|(at, _)| at).reduce(|best, at| self.less_busy(best, at, facts))?;
+                    // Ties are common at low load.
+                    draw(among().filter(|&(at, _)| self.less_busy(at, least, facts) == at), rng)
                 }
                 Balance::RoundRobin => self.next_in_turn(among()),
                 Balance::Hash => among()
@@ -107,10 +104,10 @@ impl Balancer {
         })
     }
 
-    /// The one with fewer requests for its weight; `a` if equal.
+    /// The one with fewer requests for its weight; `a` if equal, as where nothing is under way: there the dice decide, by weight.
     fn less_busy(&self, a: usize, b: usize, facts: &Facts<'_>) -> usize {
         let weight = |at: usize| self.candidates.get(at).map_or(1, |candidate| u64::from(candidate.weight));
-        let busy = |at: usize| u64::from((facts.load)(at)) + 1;
+        let busy = |at: usize| u64::from((facts.load)(at));
         if busy(b) * weight(a) < busy(a) * weight(b) { b } else { a }
     }
 
@@ -224,7 +221,7 @@ mod tests {
 
     #[test]
     fn weights_are_kept() {
-        for kind in [Balance::Random, Balance::RoundRobin, Balance::Hash] {
+        for kind in ALL {
             let counts = shares(kind, &[1, 2, 5], &[], &[], &[]);
             for (count, expected) in counts.iter().zip([1250, 2500, 6250]) {
                 assert!(count.abs_diff(expected) < 200, "{kind:?}: {counts:?}");

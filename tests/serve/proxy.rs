@@ -69,7 +69,8 @@ fn of_two_forms_the_one_that_is_trusted_goes_on() {
         ok(&format!("{} | {} | {}", field("x-forwarded-for"), field("forwarded"), field("tracestate")))
     });
     let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\ntracestate: a=b\r\n";
-    let said = format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 9.9.9.9\r\nforwarded: for=8.8.8.8\r\n{trace}\r\n");
+    let said =
+        format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 9.9.9.9\r\nforwarded: for=8.8.8.8\r\n{trace}\r\n");
     let own = "for=127.0.0.1;host=a;proto=http";
     for (trust, wanted) in [
         ("trust proxies 127.0.0.1 using x-forwarded-for\n", format!("9.9.9.9, 127.0.0.1 | {own} | a=b")),
@@ -77,7 +78,8 @@ fn of_two_forms_the_one_that_is_trusted_goes_on() {
         ("trust proxies 10.0.0.0/8 using forwarded\n", format!("127.0.0.1 | {own} | ")),
         ("", format!("127.0.0.1 | {own} | ")),
     ] {
-        let gateway = Gateway::serve(&format!("listen http LISTEN\n{trust}route ANY /{{rest...}} -> {}\n", server.url()));
+        let gateway =
+            Gateway::serve(&format!("listen http LISTEN\n{trust}route ANY /{{rest...}} -> {}\n", server.url()));
         assert_eq!(gateway.ask(&said).text(), wanted, "{trust}");
     }
     // Its state belongs to a trace that can be read.
