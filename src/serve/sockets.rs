@@ -58,7 +58,7 @@ impl Sockets {
             }
             let ours = self.0.iter().any(|bound| is_within(bound.address, address));
             let sockets = match inherited.take(name, address) {
-                sockets if sockets.is_empty() => bind(address, workers, ours),
+                sockets if sockets.is_empty() => has_port(address).and_then(|()| bind(address, workers, ours)),
                 sockets => complete(sockets, workers),
             };
             match sockets {
@@ -116,7 +116,7 @@ fn complete(mut sockets: Vec<TcpListener>, workers: usize) -> io::Result<Vec<Tcp
 
 /// Whether `address` could be bound now, by nobody else or besides another gateway of this user.
 pub fn try_bind(name: &str, address: SocketAddr) -> Result<Vacancy, String> {
-    match socket(address, false) {
+    match has_port(address).and_then(|()| socket(address, false)) {
         Ok(_) => Ok(Vacancy::Free),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && socket(address, true).is_ok() => Ok(Vacancy::Shared),
         Err(error) => Err(explain(name, address, &error)),
@@ -132,11 +132,15 @@ pub enum Vacancy {
     Shared,
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    if address.port() == 0 {
-        // Each socket would get another port.
-        return Err(io::Error::other("clients must know its port, and 0 is none"));
+/// Each socket would get another port.
+fn has_port(address: SocketAddr) -> io::Result<()> {
+    match address.port() {
+        0 => Err(io::Error::other("clients must know its port, and 0 is none")),
+        _ => Ok(()),
     }
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
