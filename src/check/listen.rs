@@ -19,8 +19,8 @@ impl Compiler<'_> {
                 Some(Value::Address(a)) => a,
                 _ => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             };
-            // An input that is not bound yet has this port, too.
-            if address.port() == 0 && !matches!(l.address.kind, ExprKind::Name(_)) {
+            // What stands for an input that is not bound has this port, too.
+            if address.port() == 0 && matches!(l.address.kind, ExprKind::Literal(Value::Address(_))) {
                 self.d.push(
                     Diagnostic::new(Code::E0602, l.address.span, "the port of a listener is 0")
                         .label("clients must know it")
