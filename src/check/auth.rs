@@ -72,20 +72,24 @@ impl Compiler<'_> {
         leeway: Option<&ast::Expr>,
         keys: Option<&ast::Spanned<ast::JwtKeys>>,
     ) -> AuthKind {
-        for (word, missing) in
-            [("issuer", issuer.is_none()), ("audience", audience.is_none()), ("algorithms", algorithms.is_empty())]
-        {
-            if missing {
-                let help = match word {
-                    "algorithms" => "name those your issuer signs with, such as `algorithms RS256`".to_owned(),
-                    _ => format!("write `{word} \"…\"`, or `{word} any` to accept every one"),
-                };
-                self.d.push(
-                    Diagnostic::new(Code::E0801, a.name.span, format!("the jwt `{}` has no `{word}`", a.name.text))
-                        .label("a token for something else would be accepted")
-                        .help(help),
-                );
-            }
+        let settings =
+            [("issuer", issuer.is_none()), ("audience", audience.is_none()), ("algorithms", algorithms.is_empty())];
+        let missing: Vec<&str> = settings.iter().filter(|(_, missing)| *missing).map(|(word, _)| *word).collect();
+        if let Some((last, first)) = missing.split_last() {
+            let ticked = |word: &&str| format!("`{word}`");
+            let list = match first {
+                [] => ticked(last),
+                _ => format!("{} and no {}", first.iter().map(ticked).collect::<Vec<_>>().join(", no "), ticked(last)),
+            };
+            let help = missing.iter().map(|word| match *word {
+                "algorithms" => "name those your issuer signs with, such as `algorithms RS256`".to_owned(),
+                word => format!("write `{word} \"…\"`, or `{word} any` to accept every one"),
+            });
+            self.d.push(
+                Diagnostic::new(Code::E0801, a.name.span, format!("the jwt `{}` has no {list}", a.name.text))
+                    .label("a token for something else would be accepted")
+                    .help(help.collect::<Vec<_>>().join("; ")),
+            );
         }
         let mut parsed = Vec::new();
         for name in algorithms {
@@ -111,6 +115,7 @@ impl Compiler<'_> {
                     JwtKeys::Secret(secret(typed.constant))
                 }
             },
+            None if a.damaged => JwtKeys::Secret(None),
             None => {
                 self.d.push(
                     Diagnostic::new(
@@ -182,6 +187,7 @@ impl Compiler<'_> {
                 });
                 ApiKeys::Named(named.collect())
             }
+            None if a.damaged => ApiKeys::Named(Vec::new()),
             None => {
                 self.d.push(
                     Diagnostic::new(Code::E0801, a.name.span, format!("the api-key `{}` has no `keys`", a.name.text))

@@ -32,7 +32,10 @@ impl Inputs {
 
     /// What an input is bound to.
     pub fn get(&self, name: &str) -> Option<&Given> {
-        self.values.get(name)
+        // Of a variable's name it is not known which of its letters were large and which `_` were `-`.
+        let variable = name.to_ascii_lowercase().replace('_', "-");
+        let bound = self.values.get(variable.as_str()).filter(|given| given.from.starts_with("GW_"));
+        bound.or_else(|| self.values.get(name))
     }
 
     /// What the program's inputs of type `secret` are bound to.
@@ -60,4 +63,22 @@ pub fn variable(name: &str) -> String {
 /// Reads an input's text as its type. The error says what is wrong, never the text of a secret.
 pub fn parse(given: &Given, ty: &Type) -> Result<Value<'static>, String> {
     literal::of_type(&given.text, ty).map_err(|e| format!("{e} (from {})", given.from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_binds_names_however_they_are_written() {
+        let mut inputs = Inputs::default();
+        inputs.bind("orders-url", "http://env".into(), "GW_ORDERS_URL".into());
+        inputs.bind("orders_url", "http://file".into(), "staging.toml".into());
+        inputs.bind("b_c", "1".into(), "staging.toml".into());
+        for name in ["orders-url", "orders_url", "orders_Url"] {
+            assert_eq!(inputs.get(name).map(|g| g.text.as_str()), Some("http://env"), "{name}");
+        }
+        assert_eq!(inputs.get("b_c").map(|g| g.text.as_str()), Some("1"));
+        assert!(inputs.get("b-c").is_none(), "a key of a file is the name itself");
+    }
 }

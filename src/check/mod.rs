@@ -35,7 +35,7 @@ use crate::plan::{Origin, Plan};
 use crate::source::{Files, Sources, Span};
 use expr::Globals;
 use smol_str::SmolStr;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// A checked program.
@@ -69,6 +69,10 @@ pub(crate) struct Compiler<'p> {
     plan: Plan,
     /// What routes that say nothing of their own have, by the innermost block around them that says something.
     inherited: HashMap<Option<*const scope::Block<'p>>, scope::Inherited<'p>>,
+    /// What is required, each once.
+    meanings: HashMap<String, u32>,
+    /// The policies that something uses.
+    used: HashSet<SmolStr>,
 }
 
 impl<'p> Compiler<'p> {
@@ -94,7 +98,17 @@ impl<'p> Compiler<'p> {
             watched: sources.iter().filter_map(|(_, f)| f.path.clone()).collect(),
             secrets: inputs.secrets(program),
         };
-        let mut c = Compiler { program, sources, files, d, globals, plan, inherited: HashMap::new() };
+        let mut c = Compiler {
+            program,
+            sources,
+            files,
+            d,
+            globals,
+            plan,
+            inherited: HashMap::new(),
+            meanings: HashMap::new(),
+            used: HashSet::new(),
+        };
         c.tables();
         c.auths();
         c.upstreams();

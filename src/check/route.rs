@@ -2,12 +2,13 @@
 
 use super::Compiler;
 use super::expr::{self, Alternative, Caller, CallerInfo, Env, Typed};
-use super::routes::{Methods, PathFlags, RouteFacts, RouteKey};
+use super::routes::{Methods, PathFlags, Requirement, RouteFacts, RouteKey, ShowPattern};
 use super::scope::{Arguments, Around, Block, Flat, Inherited};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, nearest};
 use crate::model::ast::{self, AuthUse, Expr, HostHead, ParamType, Pattern, Segment, StatementKind};
-use crate::model::facts::Phase;
+use crate::model::facts::{Phase, Reads};
 use crate::model::types::Type;
+use crate::model::value::Value;
 use crate::plan::{self, AuthId, Guard, Outbound, Route, Step};
 use smol_str::{SmolStr, format_smolstr};
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ pub(super) struct Seen<'p> {
     pub damaged: bool,
     /// An expression reads a parameter.
     pub bound: bool,
+    /// What is required, in the order of the file.
+    pub requires: Vec<Requirement>,
     /// Arguments of policies, typed for this route.
     typed: HashMap<*const Arguments<'p>, Rc<Vec<(SmolStr, Typed)>>>,
 }
@@ -48,7 +51,7 @@ impl<'p> Compiler<'p> {
                 }
             }
         }
-        let text = pattern_text(&pattern);
+        let text = format_smolstr!("{}", ShowPattern(&pattern));
         let methods: Vec<http::Method> = r.methods.iter().map(|m| m.value.clone()).collect();
         let shown = match methods.is_empty() {
             true => "ANY".to_owned(),
@@ -67,6 +70,14 @@ impl<'p> Compiler<'p> {
             let caller = seen.caller.take();
             let typed = self.typed(w, Some(&Type::Bool), Phase::Request, "the `when` of a route", &mut seen, None);
             seen.caller = caller;
+            match typed.decided() {
+                Some(false) => self.d.push(
+                    Diagnostic::new(Code::E0521, w.span, format!("`{name}` can never be reached"))
+                        .label("never holds, whatever the request")
+                        .help("remove the route, or correct the condition"),
+                ),
+                _ => self.undecided(&typed, ""),
+            }
             Guard { condition: typed.ir, origin: self.origin(w.span) }
         });
         seen.bound = false;
@@ -89,12 +100,7 @@ impl<'p> Compiler<'p> {
             (Arc::new(inbound), Arc::new(outbound))
         };
         let anonymous = inbound.auth.as_ref().is_none_or(|a| a.what.optional);
-        let requires = blocks
-            .iter()
-            .flat_map(|b| &b.statements)
-            .filter(|f| matches!(f.statement.kind, StatementKind::Require { .. }) && f.statement.report_only.is_none())
-            .map(|f| f.statement.span)
-            .collect();
+        let requires = std::mem::take(&mut seen.requires);
         let silenced = own.statements.iter().any(|f| matches!(f.statement.kind, StatementKind::Auth(AuthUse::None)));
         let route = Route {
             name: name.clone(),
@@ -174,7 +180,7 @@ impl<'p> Compiler<'p> {
     }
 
     /// The nearest `auth`, and what it makes of `caller`.
-    fn auth_of(&mut self, blocks: &[Rc<Block<'p>>], seen: &mut Seen<'p>) -> Option<Step<plan::AuthUse>> {
+    pub(super) fn auth_of(&mut self, blocks: &[Rc<Block<'p>>], seen: &mut Seen<'p>) -> Option<Step<plan::AuthUse>> {
         for f in blocks.iter().flat_map(|b| &b.statements) {
             if let (StatementKind::Auth(_), Some((guard, _))) = (&f.statement.kind, f.guards.last()) {
                 self.d.push(
@@ -292,10 +298,22 @@ impl<'p> Compiler<'p> {
         let mut guards = Vec::with_capacity(f.guards.len());
         for (e, arguments) in &f.guards {
             let typed = self.typed(e, Some(&Type::Bool), phase, "a `when`", seen, arguments.as_ref());
+            self.undecided(&typed, "what it guards is never done");
             latest = latest.max(typed.phase);
             guards.push(Guard { condition: typed.ir, origin: self.origin(e.span) });
         }
         (guards.into(), latest)
+    }
+
+    /// What a policy sees that nothing uses: parameters without values, a caller of whom nothing is known.
+    pub(super) fn seen_by(arguments: &Rc<Arguments<'p>>) -> Seen<'p> {
+        let parameters = arguments.policy.parameters.iter().map(|(name, ty)| {
+            let known = Typed::constant(Value::Null, ty.value.clone(), name.span);
+            (name.text.clone(), Typed { constant: None, reads: Reads::INPUT, ..known })
+        });
+        let typed = HashMap::from([(Rc::as_ptr(arguments), Rc::new(parameters.collect()))]);
+        let caller = CallerInfo { optional: false, alternatives: Vec::new(), damaged: true };
+        Seen { caller: Some(caller), typed, ..Seen::default() }
     }
 
     /// Requests that met no route: the top level's `response` and `on error`, as far as they need no route.
@@ -344,39 +362,6 @@ fn param_type(ty: &ParamType) -> Type {
         ParamType::Uuid => Type::Uuid,
         ParamType::Date => Type::Date,
     }
-}
-
-/// A pattern as it is shown: `/users/{id: int}`.
-pub(super) fn pattern_text(p: &Pattern) -> SmolStr {
-    let mut out = String::new();
-    for s in &p.segments {
-        out.push('/');
-        match s {
-            Segment::Literal(t) => out.push_str(t),
-            Segment::Rest(name) => {
-                out.push('{');
-                out.push_str(&name.text);
-                out.push_str("...}");
-            }
-            Segment::Param { name, ty, prefix, suffix } => {
-                let ty = match ty {
-                    ParamType::String => String::new(),
-                    ParamType::Int => ": int".into(),
-                    ParamType::Uint => ": uint".into(),
-                    ParamType::Uuid => ": uuid".into(),
-                    ParamType::Date => ": date".into(),
-                    ParamType::Matches(r) => {
-                        format!(": matches r\"{}\"", r.as_str().trim_start_matches("^(?:").trim_end_matches(")$"))
-                    }
-                };
-                out.push_str(&format!("{prefix}{{{}{ty}}}{suffix}", name.text));
-            }
-        }
-    }
-    if p.trailing_slash || p.segments.is_empty() {
-        out.push('/');
-    }
-    SmolStr::new(out)
 }
 
 fn host_text(h: &ast::HostPattern) -> SmolStr {

@@ -1,10 +1,9 @@
 //! The routers of the listeners, and the rules between routes.
 
 use super::Compiler;
-use super::routes::{self, RouteFacts};
+use super::routes::{self, Requirement, RouteFacts};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::plan::router::Router;
-use crate::source::Span;
 use smol_str::SmolStr;
 
 /// What a route asks of its callers.
@@ -13,7 +12,7 @@ enum Protection<'f> {
     /// It forwards nothing.
     NotNeeded,
     /// As in [`RouteFacts`].
-    Of { anonymous: bool, requires: &'f [Span] },
+    Of { anonymous: bool, requires: &'f [Requirement] },
 }
 
 impl Protection<'_> {

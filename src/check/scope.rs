@@ -1,7 +1,7 @@
 //! Scopes: which statements hold for a route, with policies put where they are used.
 
 use super::Compiler;
-use crate::diagnostic::{Code, Diagnostic, nearest};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, nearest};
 use crate::model::ast::{
     Expr, HostPattern, Limit, LimitKind, Member, Name, PathAllow, Policy, Scope, ScopeKind, Segment, Statement,
     StatementKind, TrailingSlash,
@@ -84,7 +84,37 @@ impl<'p> Compiler<'p> {
         self.scope(&program.root, Around::default(), &mut blocks, &mut routes);
         let root = Rc::new(self.block(&program.root.statements, "", None, Vec::new()));
         self.unrouted(root);
+        self.unused_policies();
         routes
+    }
+
+    /// A policy that nothing uses has its mistakes, too. What it names may be a parameter of the route that will use it,
+    /// so nothing is said about names of values.
+    fn unused_policies(&mut self) {
+        let program = self.program;
+        let of_the_route = [Code::E0408, Code::E0409, Code::E0410, Code::E0418, Code::E0420, Code::W0601];
+        for policy in &program.policies {
+            if self.used.contains(&policy.name.text) {
+                continue;
+            }
+            let limits = self.plan.limits.len();
+            let mut found = Diagnostics::default();
+            self.quietly(&mut found, |c| {
+                let arguments = Rc::new(Arguments { policy, values: &[], outer: None, used: policy.name.span });
+                let mut seen = Self::seen_by(&arguments);
+                let blocks = [Rc::new(c.block(&policy.statements, "", Some(arguments), Vec::new()))];
+                c.auth_of(&blocks, &mut seen);
+                c.inbound(&blocks, &mut seen);
+                c.outbound(&blocks, &mut seen);
+            });
+            self.plan.limits.truncate(limits);
+            for mut diagnostic in found.into_sorted() {
+                diagnostic.labels.retain(|label| label.span != policy.name.span);
+                if !of_the_route.contains(&diagnostic.code) {
+                    self.d.push(Box::new(diagnostic));
+                }
+            }
+        }
     }
 
     fn scope(
@@ -147,6 +177,7 @@ impl<'p> Compiler<'p> {
         let mut limits = 0;
         self.flatten(statements, label, &mut limits, arguments, &guards, None, &mut block.statements);
         self.twice(&block);
+        self.overtaken(&block);
         block
     }
 
@@ -202,6 +233,7 @@ impl<'p> Compiler<'p> {
             );
             return None;
         };
+        self.used.insert(name.text.clone());
         if policy.parameters.len() != values.len() {
             let n = policy.parameters.len();
             self.d.push(
@@ -293,6 +325,24 @@ impl<'p> Compiler<'p> {
         }
     }
 
+    /// The first `on` that fits answers: one that stands behind another for all of its kinds never does.
+    fn overtaken(&mut self, block: &Block<'p>) {
+        let is_on =
+            |f: &&Flat| matches!(f.statement.kind, StatementKind::OnError { .. } | StatementKind::OnUpstream { .. });
+        let all: Vec<&Flat> = block.statements.iter().filter(is_on).collect();
+        for (at, later) in all.iter().enumerate() {
+            let takes = |f: &&&Flat| f.guards.is_empty() && covers(&f.statement.kind, &later.statement.kind);
+            if let Some(first) = all[..at].iter().find(takes) {
+                self.d.push(
+                    Diagnostic::new(Code::W0602, later.place(), "this is never the answer")
+                        .label("never asked")
+                        .also(first.place(), "this stands before it and answers everything that it would")
+                        .help("put the narrower one first: of one block, the first that fits answers"),
+                );
+            }
+        }
+    }
+
     /// The counter of a limit: one for each place it is written or used in, or one for each `name`.
     pub(super) fn limit_identity(&mut self, l: &Limit, span: Span, label: &str, nth: u32) -> LimitId {
         let key = l.by.as_ref().map(|k| SmolStr::new(self.sources.text(k.span))).unwrap_or_default();
@@ -329,6 +379,19 @@ impl<'p> Compiler<'p> {
         let origin = self.origin(span);
         self.plan.limits.push(plan::Limit { identity, name, shared, kind, constant: None, key, origin });
         LimitId(self.plan.limits.len() as u32 - 1)
+    }
+}
+
+/// Whatever `b` is for, `a` is for.
+fn covers(a: &StatementKind, b: &StatementKind) -> bool {
+    match (a, b) {
+        (StatementKind::OnError { kinds: a, .. }, StatementKind::OnError { kinds: b, .. }) => {
+            a.is_empty() || !b.is_empty() && b.iter().all(|b| a.iter().any(|a| a.text == b.text))
+        }
+        (StatementKind::OnUpstream { statuses: a, .. }, StatementKind::OnUpstream { statuses: b, .. }) => {
+            b.iter().all(|b| a.iter().any(|a| a.value.covers(b.value)))
+        }
+        _ => false,
     }
 }
 

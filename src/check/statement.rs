@@ -3,6 +3,7 @@
 use super::Compiler;
 use super::expr::{self, Caller, Env, Typed};
 use super::route::Seen;
+use super::routes::Requirement;
 use super::scope::{Block, Flat};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::ast::{self, AssignVerb, Assignment, Expr, LimitKind, Place, Statement, StatementKind};
@@ -74,6 +75,10 @@ impl<'p> Compiler<'p> {
                 StatementKind::Require { condition, status, title } => {
                     let (what, typed) = self.require(condition, status.as_ref(), title.as_ref(), f, seen);
                     let (step, guard) = self.step(f, Phase::Body, what, &origin, seen);
+                    if !step.report_only {
+                        let meaning = self.meaning(f, &step);
+                        seen.requires.push(Requirement { span: f.statement.span, meaning });
+                    }
                     match typed.phase.max(guard) {
                         Phase::Constant | Phase::Client | Phase::Request => edge_requires.push(step),
                         Phase::Caller => requires.push(step),
@@ -148,10 +153,36 @@ impl<'p> Compiler<'p> {
         let (mut step, _) = self.step(f, phase, edit, &origin, seen);
         if let Some(w) = &a.when {
             let typed = self.typed(w, Some(&Type::Bool), phase, "a `when`", seen, f.arguments.as_ref());
+            self.undecided(&typed, "what stands before it is never done");
             let guard = Guard { condition: typed.ir, origin: self.origin(w.span) };
             step.guards = step.guards.into_vec().into_iter().chain([guard]).collect();
         }
         step
+    }
+
+    /// Warns of a `when` that is always the same.
+    pub(super) fn undecided(&mut self, when: &Typed, never: &str) {
+        let (message, help) = match when.decided() {
+            None => return,
+            Some(true) => ("this `when` always holds".to_owned(), "remove the condition"),
+            Some(false) => {
+                (format!("this `when` never holds: {never}"), "remove it with its condition, or correct that")
+            }
+        };
+        let holds = when.decided() == Some(true);
+        self.d.push(Diagnostic::new(Code::W0601, when.span, message).label(format!("is {holds}")).help(help));
+    }
+
+    /// Which condition a `require` is: the same for two that ask the same. One that reads a parameter means another
+    /// segment elsewhere, and is only itself.
+    fn meaning(&mut self, f: &Flat<'p>, step: &Step<Require>) -> u32 {
+        let parts = || std::iter::once(&step.what.condition).chain(step.guards.iter().map(|g| &g.condition));
+        let asks = match parts().any(super::route::reads_parameter) {
+            true => format!("{:?}", f.statement.span),
+            false => format!("{:?}", parts().collect::<Vec<_>>()),
+        };
+        let next = self.meanings.len() as u32;
+        *self.meanings.entry(asks).or_insert(next)
     }
 
     fn require(
@@ -163,7 +194,7 @@ impl<'p> Compiler<'p> {
         seen: &mut Seen<'p>,
     ) -> (Require, Typed) {
         let typed = self.typed(condition, Some(&Type::Bool), Phase::Body, "a `require`", seen, f.arguments.as_ref());
-        if let Some(Value::Bool(holds)) = typed.constant {
+        if let Some(holds) = typed.decided() {
             let (message, help) = match holds {
                 true => ("this `require` always holds", "remove it"),
                 false => {
@@ -247,7 +278,7 @@ impl<'p> Compiler<'p> {
         let mut seen = Seen::default();
         let typed = self.typed(a.value.as_ref()?, None, Phase::Request, "a field that is sent", &mut seen, None);
         let Place::Header(name) = &a.place.value else { return None };
-        let edit = Edit::SetHeader(self.header(name, a.place.span)?, typed.ir);
+        let edit = Edit::SetHeader(self.header(name, a.place.span, "write `host …`")?, typed.ir);
         Some(Step { what: edit, guards: Box::default(), report_only: false, origin: self.origin(a.span) })
     }
 
@@ -289,7 +320,11 @@ impl<'p> Compiler<'p> {
         let ir = value.map(|v| v.ir);
         let edit = match (&a.place.value, a.verb, ir) {
             (Place::Header(n), verb, ir) => {
-                let name = self.header(n, a.place.span)?;
+                let host = match message {
+                    Message::Request => "write `set host = …`",
+                    Message::Response => "an answer has no host",
+                };
+                let name = self.header(n, a.place.span, host)?;
                 match (verb, ir) {
                     (AssignVerb::Set, Some(v)) => Edit::SetHeader(name, v),
                     (AssignVerb::Add, Some(v)) => Edit::AddHeader(name, v),
@@ -312,9 +347,9 @@ impl<'p> Compiler<'p> {
     }
 
     /// A field that may be written: not one that frames the message or belongs to the connection.
-    fn header(&mut self, name: &SmolStr, span: Span) -> Option<HeaderName> {
+    fn header(&mut self, name: &SmolStr, span: Span, host: &'static str) -> Option<HeaderName> {
         let help = match name.as_str() {
-            "host" => "write `set host = …`",
+            "host" => host,
             "content-length" | "transfer-encoding" | "trailer" | "te" => "the gateway frames messages itself",
             "connection" | "keep-alive" | "proxy-connection" | "upgrade" => {
                 "it belongs to the connection, not to the message"
@@ -407,6 +442,7 @@ impl<'p> Compiler<'p> {
     }
 
     fn cors(&mut self, c: &ast::Cors) -> cors::Config {
+        let before = self.d.len();
         let origins = match c.any_origin {
             Some(_) => cors::Origins::Any,
             None => cors::Origins::Listed(c.origins.iter().filter_map(|e| self.cors_origin(e)).collect()),
@@ -423,7 +459,9 @@ impl<'p> Compiler<'p> {
             credentials: c.credentials,
             max_age: c.max_age.as_ref().and_then(|e| self.duration(e, "`max-age`")),
         };
-        if let Some(problem) = cors::problem(&config) {
+        // An origin that could not be read is no missing one.
+        let unread = self.d.len() > before || c.damaged;
+        if let Some(problem) = cors::problem(&config).filter(|_| !unread) {
             self.d.push(Diagnostic::new(Code::E0611, c.span, problem.to_string()).label("this cors block"));
         }
         config

@@ -19,6 +19,7 @@ impl<'p> Compiler<'p> {
             TargetKind::Choice { condition, then, otherwise } => {
                 let typed =
                     self.typed(condition, Some(&Type::Bool), Phase::Body, "the condition of a target", seen, None);
+                self.undecided(&typed, "all requests go to the target behind `else`");
                 Target::Choice {
                     condition: typed.ir,
                     then: Box::new(self.target(then, seen)),

@@ -1,21 +1,18 @@
 //! From a request's head to what happens to it: phases 1 to 8 in their order.
 
 use super::facts::{Context, Failed, Head, Reader, media_type_fits};
+use super::limits::limits;
 use super::path::{Normalised, PathError};
 use super::route::{self, RouteHead, RouteOutcome, RouteTrace};
 use super::world::{BodyFailure, Refusal, Trace, World};
 use super::{Answer, Decided, Outcome, target};
-use crate::model::eval::{EvalError, eval};
-use crate::model::ir::Ir;
-use crate::model::value::{Rate, Value};
-use crate::plan::{
-    AuthKind, AuthUse, Guard, Inbound, LimitKind, LimitUse, Origin, Plan, Require, RouteId, Step, defaults,
-};
+use crate::model::eval::eval;
+use crate::model::value::Value;
+use crate::plan::{AuthKind, AuthUse, Guard, Inbound, Origin, Plan, Require, RouteId, Step, defaults};
 use crate::policy::auth::Failure;
-use crate::policy::limit::{Check, Kind, RateLimits};
+use crate::policy::cors;
 use crate::policy::problem::FailureKind;
-use crate::policy::{cors, limit};
-use http::header::{ALLOW, CONTENT_TYPE, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method};
 use smol_str::format_smolstr;
 
@@ -181,7 +178,14 @@ fn meet<'r, W: World, T: Trace>(
             answer.field(ALLOW, &allow);
             Ok(Some(Outcome::Answer(answer)))
         }
-        RouteOutcome::RedirectSlash { location } => Ok(Some(Outcome::Answer(Answer::redirect(308, &location)))),
+        RouteOutcome::RedirectSlash { route, location } => {
+            if let Some(r) = plan.routes.get(route as usize) {
+                trace.step("route", &r.origin, || {
+                    format!("stands at {}: `trailing-slash redirect` sends the client there", r.pattern)
+                });
+            }
+            Ok(Some(Outcome::Answer(Answer::redirect(308, &location))))
+        }
         RouteOutcome::MethodNotAllowed { allow } => {
             let mut refused = Refused::new(
                 FailureKind::MethodNotAllowed,
@@ -234,8 +238,13 @@ fn edge<'r, W: World, T: Trace>(
     {
         if preflight.is_some() {
             let mut answer = Answer::empty(204);
-            answer.fields.extend(super::answer::fields(rules.preflight(cx.head.headers, &route_methods(cx))));
-            trace.step("edge", &step.origin, || "a CORS preflight: answered here".into());
+            let fields = rules.preflight(cx.head.headers, &route_methods(cx));
+            trace.step("edge", &step.origin, || {
+                let may = if fields.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) { "may" } else { "may not" };
+                let origin = cx.head.headers.get(ORIGIN).map(|o| format!("{o:?} {may} call")).unwrap_or_default();
+                format!("a CORS preflight, answered here: {origin}")
+            });
+            answer.fields.extend(super::answer::fields(fields));
             return Ok(Some(Outcome::Answer(answer)));
         }
         trace.step("edge", &step.origin, || match cx.head.headers.get(ORIGIN) {
@@ -266,12 +275,18 @@ fn edge<'r, W: World, T: Trace>(
     {
         let sent = cx.head.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let fits = step.what.iter().any(|t| media_type_fits(t, sent));
-        trace.step("edge", &step.origin, || format!("{sent:?} is {}accepted", if fits { "" } else { "not " }));
+        trace.step("edge", &step.origin, || match (sent, fits) {
+            ("", _) => "the request has no content-type".to_owned(),
+            (sent, true) => format!("{sent:?} is accepted"),
+            (sent, false) => format!("{sent:?} is not accepted"),
+        });
         if !fits {
-            return Err(Refused::new(
-                FailureKind::UnsupportedType,
-                format!("{sent:?} is not one of {}", step.what.join(", ")),
-            ));
+            let accepted = step.what.join(", ");
+            let why = match sent {
+                "" => format!("there is no content-type, and it must be one of {accepted}"),
+                sent => format!("{sent:?} is not one of {accepted}"),
+            };
+            return Err(Refused::new(FailureKind::UnsupportedType, why));
         }
     }
     Ok(None)
@@ -388,159 +403,6 @@ fn authenticate<W: World, T: Trace>(
             Err(refused)
         }
     }
-}
-
-/// All limits of a phase are tested, then all taken.
-async fn limits<W: World, T: Trace>(
-    decided: &mut Decided<'_>,
-    phase: &'static str,
-    steps: &[Step<LimitUse>],
-    world: &W,
-    trace: &T,
-) -> Result<(), Refused> {
-    let cx = &decided.cx;
-    let mut keys: Vec<(usize, Vec<u8>, Kind)> = Vec::with_capacity(steps.len());
-    for (i, step) in steps.iter().enumerate() {
-        let reader = Reader { cx, world, trace, response: None };
-        if !holds(&step.guards, &reader) {
-            trace.step(phase, &step.origin, || "not counted: its `when` does not hold".into());
-            continue;
-        }
-        let mut key = Vec::with_capacity(32);
-        match limit_key(&step.what, &reader, &mut key) {
-            Ok(true) => {}
-            Ok(false) => {
-                trace.step(phase, &step.origin, || "not counted: its key is absent".into());
-                continue;
-            }
-            Err(e) => return Err(Refused::new(FailureKind::Internal, format!("the key of {}: {e}", step.origin.text))),
-        }
-        match limit_kind(cx.plan, &step.what, &reader) {
-            Some(kind) => keys.push((i, key, kind)),
-            None => {
-                return Err(Refused::new(
-                    FailureKind::Internal,
-                    format!("{} has no rate for this request", step.origin.text),
-                ));
-            }
-        }
-    }
-    let identity = |i: usize| steps.get(i).and_then(|s| cx.plan.limits.get(s.what.limit.index()));
-    let checks: Vec<Check<'_>> = keys
-        .iter()
-        .map(|(i, key, kind)| Check {
-            limit: identity(*i).map_or(0, |l| l.identity),
-            key,
-            kind: *kind,
-            report_only: steps.get(*i).is_some_and(|s| s.report_only),
-        })
-        .collect();
-    let mut verdict = world.take(&checks).await;
-    let name = |n: usize| keys.get(n).and_then(|(i, _, _)| identity(*i)).map_or("limit", |l| l.name.as_str());
-    let fields = RateLimits::new(&checks, &verdict, name);
-    if T::ON {
-        for (n, (i, key, kind)) in keys.iter().enumerate() {
-            let Some(step) = steps.get(*i) else { continue };
-            let key = match step.what.key.len() {
-                0 => "one counter for all".into(),
-                1 => format!("key {:?}", String::from_utf8_lossy(key)),
-                n => format!("a key of {n} parts"),
-            };
-            let of = verdict.refused.filter(|(r, _)| *r == n).or(verdict.tightest.filter(|(t, _)| *t == n));
-            let left = of.map(|(_, s)| format!(", {} of {} left", s.remaining, s.capacity)).unwrap_or_default();
-            let says = match verdict.refused {
-                Some((r, s)) if r == n => format!("refused, next one in {:?}", s.wait),
-                _ if verdict.reported.contains(&n) => "would refuse; report-only, so the request goes on".into(),
-                _ => "lets it through".into(),
-            };
-            trace.step(phase, &step.origin, || format!("{says} ({key}, {}{left})", amount(kind)));
-        }
-    }
-    let refused = verdict.refused.map(|(n, standing)| {
-        let mut refused = Refused::new(FailureKind::Limited, format!("{} is used up", name(n)));
-        refused.fields.push((http::header::RETRY_AFTER, limit::retry_after(standing.wait)));
-        refused
-    });
-    decided.holds.append(&mut verdict.holds);
-    merge(&mut decided.rate_limits, fields);
-    refused.map_or(Ok(()), Err)
-}
-
-fn amount(kind: &Kind) -> String {
-    match kind {
-        Kind::Sliding(r) => format!("{r}"),
-        Kind::Bucket { rate, burst } => format!("{rate} burst {burst}"),
-        Kind::Fixed(r) => format!("{r} fixed"),
-        Kind::Concurrent(n) => format!("{n} at once"),
-    }
-}
-
-/// The later phase's policies stand behind the earlier ones', and the later tightest counts.
-fn merge(into: &mut Option<RateLimits>, new: RateLimits) {
-    let Some(old) = into.take() else {
-        *into = Some(new);
-        return;
-    };
-    let policy = match (old.policy, new.policy) {
-        (Some(a), Some(b)) => {
-            let joined = [a.as_bytes(), b", ", b.as_bytes()].concat();
-            HeaderValue::from_bytes(&joined).ok()
-        }
-        (a, b) => a.or(b),
-    };
-    *into = Some(RateLimits {
-        policy,
-        remaining: new.remaining.or(old.remaining),
-        retry_after: new.retry_after.or(old.retry_after),
-    });
-}
-
-/// Writes the key's parts; false where one is absent and the limit skips.
-pub(super) fn limit_key<'a, W: World, T: Trace>(
-    l: &'a LimitUse,
-    reader: &Reader<'a, W, T>,
-    key: &mut Vec<u8>,
-) -> Result<bool, EvalError> {
-    for part in &l.key {
-        let value = eval(part, reader)?;
-        match value.text() {
-            Some(t) => {
-                if l.key.len() > 1 {
-                    // Lengths keep the parts apart, whatever a client writes into them.
-                    key.extend_from_slice(&(t.len() as u32).to_le_bytes());
-                }
-                key.extend_from_slice(t.as_bytes());
-            }
-            None if l.else_skip => return Ok(false),
-            // No text has this byte.
-            None => key.push(0xFF),
-        }
-    }
-    Ok(true)
-}
-
-pub(super) fn limit_kind<'a, W: World, T: Trace>(
-    plan: &Plan,
-    l: &'a LimitUse,
-    reader: &Reader<'a, W, T>,
-) -> Option<Kind> {
-    let value = match &l.amount {
-        Ir::Const(v) => v.borrowed(),
-        other => eval(other, reader).ok()?,
-    };
-    let rate = |v: &Value<'_>| match v {
-        Value::Rate(r) => Some(*r),
-        _ => None::<Rate>,
-    };
-    Some(match plan.limits.get(l.limit.index())?.kind {
-        LimitKind::Sliding => Kind::Sliding(rate(&value)?),
-        LimitKind::Bucket(burst) => Kind::Bucket { rate: rate(&value)?, burst },
-        LimitKind::Fixed => Kind::Fixed(rate(&value)?),
-        LimitKind::Concurrent => match value {
-            Value::Int(n) => Kind::Concurrent(u64::try_from(n).ok()?),
-            _ => return None,
-        },
-    })
 }
 
 /// Reads the whole body, because a line of the program needs it.

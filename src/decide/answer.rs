@@ -133,13 +133,13 @@ impl Decided<'_> {
                     let told = told.as_ref().and_then(Value::text);
                     let refusal = grpc_refusal(&failed, answer.status, told.as_deref());
                     trace.step("response", &step.origin, || {
-                        format!("answers this {} with {}, as {}", failed.kind.name(), answer.status, shown(&refusal))
+                        format!("answers `{}` with {}, as {}", failed.kind.name(), answer.status, shown(&refusal))
                     });
                     return refusal;
                 }
                 Ok(answer) => {
                     trace.step("response", &step.origin, || {
-                        format!("answers this {} with {}", failed.kind.name(), answer.status)
+                        format!("answers `{}` with {}", failed.kind.name(), answer.status)
                     });
                     return answer;
                 }

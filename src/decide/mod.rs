@@ -8,6 +8,7 @@
 mod admit;
 mod answer;
 mod facts;
+mod limits;
 mod outgoing;
 pub mod path;
 pub mod route;

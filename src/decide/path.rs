@@ -80,12 +80,12 @@ impl std::fmt::Display for PathError {
             PathError::NotAbsolute => "the path does not begin with a slash",
             PathError::OtherReading => "servers may read the path as one that another route protects",
             PathError::NotAllowed(PathAllow::EncodedSlash) => {
-                "the path has an encoded slash, which this api does not allow"
+                "the path has an encoded slash, which is not allowed here"
             }
             PathError::NotAllowed(PathAllow::EmptySegments) => {
-                "the path has an empty segment, which this api does not allow"
+                "the path has an empty segment, which is not allowed here"
             }
-            PathError::NotAllowed(PathAllow::Semicolon) => "the path has a `;`, which this api does not allow",
+            PathError::NotAllowed(PathAllow::Semicolon) => "the path has a `;`, which is not allowed here",
         })
     }
 }

@@ -41,6 +41,8 @@ pub enum RouteOutcome<'r> {
     BadPath(PathError),
     /// 308 to the other form of the trailing slash.
     RedirectSlash {
+        /// The route that stands there.
+        route: u32,
         /// Path and query.
         location: String,
     },
@@ -223,11 +225,11 @@ fn unanswered<'r>(
                 && candidate.serves(head.method)
                 && candidate.fits(&other)
                 && (!route.key.has_when || when(route.id, &host.captures(route, &other)));
-            if fits { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if fits { ControlFlow::Break(route.id) } else { ControlFlow::Continue(()) }
         });
-        if redirected.is_break() {
+        if let ControlFlow::Break(route) = redirected {
             let query = head.query.map_or(String::new(), |q| format!("?{q}"));
-            return RouteOutcome::RedirectSlash { location: format!("{}{query}", other.path()) };
+            return RouteOutcome::RedirectSlash { route, location: format!("{}{query}", other.path()) };
         }
     }
     let mut allowed = Allowed::default();

@@ -37,7 +37,7 @@ pub(super) fn outcome(router: &Router, request: &str, holds: bool, trace: &mut i
         RouteOutcome::MethodNotAllowed { allow } => format!("405 {allow}"),
         RouteOutcome::NotFound => "404".into(),
         RouteOutcome::BadPath(error) => format!("400 {error:?}"),
-        RouteOutcome::RedirectSlash { location } => format!("308 {location}"),
+        RouteOutcome::RedirectSlash { location, .. } => format!("308 {location}"),
         RouteOutcome::Options { allow } => format!("204 {allow}"),
     }
 }
@@ -348,7 +348,7 @@ fn the_nearest_routes_say_what_they_would_have_needed() {
     ];
     let router = router(&routes);
     let near = |method: Method, host: &str, path: &str| -> Vec<String> {
-        nearest(&router, host, &method, path).into_iter().map(|n| format!("{} {}", n.route, n.reason)).collect()
+        nearest(&router, host, &method, path, None).into_iter().map(|n| format!("{} {}", n.route, n.reason)).collect()
     };
     assert_eq!(near(Method::GET, "h", "/orders/")[0], "0 the path has a slash at its end");
     assert_eq!(near(Method::GET, "h", "/d")[0], "5 the path lacks the slash at its end");

@@ -1,8 +1,9 @@
 //! Phases 7 and 8: what is sent on, and where.
 
-use super::admit::{Refused, holds, limit_key, limit_kind, nearest};
+use super::admit::{Refused, holds, nearest};
 use super::answer::Answer;
 use super::facts::Reader;
+use super::limits::{limit_key, limit_kind};
 use super::outgoing::Fields;
 use super::path::{encode_segment, makes_dot_segment, normalise};
 use super::world::{Trace, World};

@@ -72,6 +72,12 @@ pub trait Trace {
     /// A statement ran.
     fn step(&self, phase: &'static str, origin: &Origin, decision: impl FnOnce() -> String);
 
+    /// What was read belongs to the statement `n`, whose step comes later.
+    fn keep(&self, _n: usize) {}
+
+    /// The step of the statement `n` comes next.
+    fn kept(&self, _n: usize) {}
+
     /// A candidate route was asked, or would have been.
     fn candidate(&self, route: u32, verdict: Verdict<'_>);
 }

@@ -204,6 +204,7 @@ codes! {
     W0412 Warning "a secret written as plain text"
     W0531 Warning "a key that decides nothing"
     W0601 Warning "a condition that decides nothing"
+    W0602 Warning "an answer that is never given"
     W0620 Warning "a certificate that does not count now"
     W0621 Warning "a host without a certificate"
     W0622 Warning "a certificate that is never used"

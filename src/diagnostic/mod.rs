@@ -156,8 +156,12 @@ impl Diagnostics {
         self.list.sort_by(|a, b| {
             a.span.cmp(&b.span).then_with(|| a.code.cmp(&b.code)).then_with(|| a.message.cmp(&b.message))
         });
-        let unread = |code: Code| code.name().starts_with("E01") || code.name().starts_with("E02");
-        self.list.dedup_by(|b, a| a.span == b.span && (a.code == b.code || unread(a.code)));
+        let unread = |code: Code| ["E01", "E020", "E021"].iter().any(|group| code.name().starts_with(group));
+        // What is wrong with a file of inputs is said where they are declared: several of these share a place.
+        let same = |a: &Diagnostic, b: &Diagnostic| {
+            a.code == b.code && (a.code != Code::E0233 || a.message == b.message) || unread(a.code)
+        };
+        self.list.dedup_by(|b, a| a.span == b.span && same(a, b));
         self.list
     }
 }

@@ -55,9 +55,15 @@ fn candidates(out: &mut Page, e: &Explanation) {
             let line = if c.verdict == "chosen" { out.bold(&line) } else { line };
             out.line(&line);
         }
-    } else if e.outcome.error.is_some() {
+    } else if let Some(error) = e.outcome.error {
         out.heading("Routes");
-        out.line("  none fits this host and path");
+        out.line(match error {
+            "bad-request" => "  none is asked: the request is refused before",
+            _ if e.nearest.is_empty() => {
+                "  none fits this host and path, and none comes near; `gw routes` lists them all"
+            }
+            _ => "  none fits this host and path",
+        });
     }
     if !e.nearest.is_empty() {
         out.heading("The nearest routes, and what each would have needed");
@@ -133,7 +139,8 @@ fn verdict(out: &mut Page, e: &Explanation) {
             // A call's client sees the status of gRPC.
             let call = e.response.headers.iter().find(|(name, _)| name == "grpc-status");
             let told = call.map_or_else(|| status.to_string(), |(name, status)| format!("{name} {status}"));
-            format!("It is refused with {told} ({}){why}.", o.error.unwrap_or("?"))
+            let kind = o.error.map(|kind| format!(" ({kind})")).unwrap_or_default();
+            format!("It is refused with {told}{kind}{why}.")
         }
     };
     let line = out.bold(&line);

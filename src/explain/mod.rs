@@ -24,10 +24,10 @@ use crate::policy::auth::{Caller, Failure, claims};
 use crate::policy::forwarded;
 use crate::policy::grpc;
 use crate::policy::limit::{Check, Verdict};
-use crate::policy::problem::FailureKind;
+use crate::policy::problem::{self, FailureKind};
 use crate::state::memory::MemoryCounters;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use jiff::Timestamp;
 use record::Recorder;
 use serde::Serialize;
@@ -196,12 +196,14 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     let target = Target::parse(url.target).map_err(|e| format!("`{}`: {e}", request.url))?;
     let (index, listener) = url::listener(plan, &url)?;
     let normal = normalise(target.path);
-    let host = url.host.trim_end_matches('.').to_ascii_lowercase();
     let mut headers = request.headers.clone();
     if !headers.contains_key(http::header::HOST) {
         let value = url.authority.parse().map_err(|_| format!("`{}` is no host", url.authority))?;
         headers.insert(http::header::HOST, value);
     }
+    // A `Host` that is said goes before that of the URL, as with curl.
+    let authority = request.headers.get(http::header::HOST).and_then(|h| h.to_str().ok()).unwrap_or(url.authority);
+    let host = url::host(authority)?.0.trim_end_matches('.').to_ascii_lowercase();
     let trust = plan.trust.as_ref().map(forwarded::Trust::from);
     let id = "0".repeat(32);
     let head = Head {
@@ -209,7 +211,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         version: version(listener, request),
         scheme: listener.scheme(),
         host: host.trim_matches(['[', ']']),
-        authority: url.authority,
+        authority,
         path: normal.as_ref().map_or(target.path, |n| n.as_str()),
         query: target.query,
         headers: &headers,
@@ -229,6 +231,44 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         caller: as_caller(plan, request.caller.as_ref())?,
         counters: MemoryCounters::new(1024),
     };
+    let listens = Listens {
+        name: listener.name.to_string(),
+        address: listener.address.to_string(),
+        scheme: listener.scheme(),
+        file: plan.file(&listener.origin).to_owned(),
+        line: listener.origin.line,
+    };
+    let taken = Taken {
+        method: request.method.to_string(),
+        host: host.clone(),
+        path: head.path.to_owned(),
+        query: target.query.map(str::to_owned),
+        client: head.client.to_string(),
+    };
+    if let Some((status, why)) = at_the_door(&headers) {
+        return Ok(Explanation {
+            request: taken,
+            outcome: Ends {
+                kind: "refuse",
+                status: Some(status),
+                error: (status == 400).then_some("bad-request"),
+                detail: Some(why),
+                route: None,
+                upstream: None,
+                server: None,
+                servers: Vec::new(),
+                choice: None,
+            },
+            listener: listens,
+            candidates: Vec::new(),
+            nearest: Vec::new(),
+            params: Map::new(),
+            steps: Vec::new(),
+            sent: None,
+            response: turned_away(status, &id),
+            budget: None,
+        });
+    }
     let path = || normal.as_ref().map_err(|e| *e);
     let mut earlier = Vec::new();
     for _ in 1..request.times {
@@ -293,21 +333,9 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     };
     let (candidates, steps) = recorder.into_parts();
     Ok(Explanation {
-        request: Taken {
-            method: request.method.to_string(),
-            host: host.clone(),
-            path: head.path.to_owned(),
-            query: target.query.map(str::to_owned),
-            client: head.client.to_string(),
-        },
+        request: taken,
         outcome: ends,
-        listener: Listens {
-            name: listener.name.to_string(),
-            address: listener.address.to_string(),
-            scheme: listener.scheme(),
-            file: plan.file(&listener.origin).to_owned(),
-            line: listener.origin.line,
-        },
+        listener: listens,
         candidates,
         nearest,
         params,
@@ -316,6 +344,28 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         response,
         budget,
     })
+}
+
+/// What no request gets past the door with, and the status it is refused with.
+fn at_the_door(headers: &HeaderMap) -> Option<(u16, String)> {
+    if let Some(name) = headers.keys().find(|name| name.as_str().contains('_')) {
+        return Some((400, format!("the header name `{name}` has an underscore")));
+    }
+    let other = headers.get(http::header::EXPECT).filter(|e| !e.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    other.map(|_| (417, "an `Expect` that is not `100-continue`".to_owned()))
+}
+
+/// The answer to it.
+fn turned_away(status: u16, id: &str) -> Answered {
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut headers = vec![field("content-type", "application/problem+json"), field("connection", "close")];
+    let mut body = None;
+    if let Ok(code @ StatusCode::BAD_REQUEST) = StatusCode::from_u16(status) {
+        let told = problem::proxy_status(FailureKind::BadRequest, code);
+        headers.push(field("proxy-status", told.to_str().unwrap_or_default()));
+        body = Some(problem::body(FailureKind::BadRequest, code, None, id));
+    }
+    Answered { status: Some(status), headers, body }
 }
 
 /// The HTTP that it would come in: clients of listeners for both choose HTTP/2 for gRPC, which needs it.
@@ -340,9 +390,19 @@ fn certificate<'r>(listener: &Listener, request: &'r Request) -> Result<Option<&
     }
 }
 
+/// The nearest routes, those of other listeners too.
 fn near_routes(plan: &Plan, listener: &Listener, head: &Head<'_>) -> Vec<Near> {
-    let Some(router) = plan.routers.get(listener.router) else { return Vec::new() };
-    let near = nearest(router, head.host, head.method, head.path);
+    let of = |router: usize, on: Option<&str>| match plan.routers.get(router) {
+        Some(router) => nearest(router, head.host, head.method, head.path, on),
+        None => Vec::new(),
+    };
+    let mut near = of(listener.router, None);
+    for other in plan.listeners.iter().filter(|l| l.router != listener.router && l.redirect_https.is_none()) {
+        near.extend(of(other.router, Some(&other.name)));
+    }
+    near.sort_by_key(|n| n.cost);
+    let mut shown: Vec<u32> = Vec::new();
+    near.retain(|n| !shown.contains(&n.route) && (shown.push(n.route), shown.len() <= 5).1);
     near.into_iter()
         .filter_map(|n| {
             let r = plan.routes.get(n.route as usize)?;

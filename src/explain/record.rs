@@ -52,6 +52,7 @@ struct Seen {
     candidates: Vec<(u32, Asked)>,
     steps: Vec<Step>,
     reads: Map<String, Json>,
+    kept: Vec<(usize, Map<String, Json>)>,
 }
 
 impl<'p> Recorder<'p> {
@@ -91,6 +92,19 @@ impl Trace for Recorder<'_> {
             reads,
             decision,
         });
+    }
+
+    fn keep(&self, n: usize) {
+        let mut seen = self.seen.borrow_mut();
+        let reads = std::mem::take(&mut seen.reads);
+        seen.kept.push((n, reads));
+    }
+
+    fn kept(&self, n: usize) {
+        let mut seen = self.seen.borrow_mut();
+        if let Some(at) = seen.kept.iter().position(|(of, _)| *of == n) {
+            seen.reads = seen.kept.swap_remove(at).1;
+        }
     }
 
     fn candidate(&self, route: u32, verdict: Verdict<'_>) {

@@ -7,7 +7,6 @@ pub(super) struct Url<'u> {
     /// Empty where only a path was given.
     scheme: &'u str,
     pub authority: &'u str,
-    pub host: &'u str,
     port: Option<u16>,
     /// Path and query.
     pub target: &'u str,
@@ -23,11 +22,24 @@ pub(super) fn split(url: &str) -> Result<Url<'_>, String> {
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(at);
     let authority = if authority.is_empty() { "localhost" } else { authority };
+    if authority.contains('@') {
+        return Err("clients send no user in a URL: say it with -H 'authorization: Basic …'".to_owned());
+    }
+    let (_, port) = host(authority)?;
+    Ok(Url { scheme, authority, port, target: if target.is_empty() { "/" } else { target } })
+}
+
+/// The host of an authority, and its port.
+pub(super) fn host(authority: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
         Some((host, port)) => (host, Some(port.parse().map_err(|_| format!("`{port}` is no port"))?)),
         None => (authority, None),
     };
-    Ok(Url { scheme, authority, host, port, target: if target.is_empty() { "/" } else { target } })
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
+    match host.is_empty() || !host.bytes().all(sound) {
+        true => Err(format!("`{authority}` is no host: such requests are refused with 400")),
+        false => Ok((host, port)),
+    }
 }
 
 /// The listener that the URL's scheme and port choose; without a port the first that serves.

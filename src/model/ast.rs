@@ -1010,6 +1010,16 @@ pub enum StatusMatch {
     Class(u8),
 }
 
+impl StatusMatch {
+    /// Whatever `other` matches, this does.
+    pub fn covers(self, other: StatusMatch) -> bool {
+        match (self, other) {
+            (StatusMatch::Class(class), StatusMatch::Status(status)) => status / 100 == u16::from(class),
+            (a, b) => a == b,
+        }
+    }
+}
+
 /// The argument of `auth`.
 #[derive(Debug)]
 pub enum AuthUse {
@@ -1079,6 +1089,8 @@ pub struct Cors {
     pub max_age: Option<Expr>,
     /// The block.
     pub span: Span,
+    /// Something in it could not be read.
+    pub damaged: bool,
 }
 
 /// `set|add PLACE = EXPR`, `remove PLACE`.

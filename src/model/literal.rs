@@ -165,9 +165,26 @@ fn wrong_unit(word: &str, head: &str, tail: &str) -> Wrong {
             format!("write `{head}MB`, or `{head}m` for minutes"),
         );
     }
+    if let Some(right) = compound(word) {
+        return Wrong::new(format!("`{word}` is not a duration: it has several units"), format!("write `{right}`"));
+    }
     let help =
         "units are `ms s m h d` (durations), `B KB MB GB KiB MiB GiB` (sizes), `/s /min /h /day` (rates) and `%`";
     Wrong::new(format!("`{word}` is not a value: `{tail}` is not a unit"), help)
+}
+
+/// `1h30m` in the smallest of its units: `90m`.
+fn compound(word: &str) -> Option<String> {
+    let (mut rest, mut total, mut smallest) = (word, 0u64, *DURATIONS.last()?);
+    while !rest.is_empty() {
+        let (digits, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (name, tail) = tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
+        let unit = *DURATIONS.iter().find(|(unit, _)| *unit == name)?;
+        total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(unit.1)?)?;
+        smallest = if unit.1 < smallest.1 { unit } else { smallest };
+        rest = tail;
+    }
+    Some(format!("{}{}", total / smallest.1, smallest.0))
 }
 
 fn rate(word: &str, head: &str, tail: &str) -> Result<Value<'static>, Wrong> {
@@ -389,8 +406,9 @@ pub fn of_type(text: &str, ty: &Type) -> Result<Value<'static>, String> {
         }
         Type::Optional(inner) => of_type(text, inner),
         Type::List(_) | Type::Map(_) | Type::Record(_) => {
-            let json: serde_json::Value =
-                serde_json::from_str(text).map_err(|e| format!("a `{ty}` is written as JSON here: {e}"))?;
+            let example = if matches!(ty, Type::List(_)) { "[…, …]" } else { "{\"…\": …}" };
+            let json: serde_json::Value = serde_json::from_str(text)
+                .map_err(|e| format!("a `{ty}` is written as JSON here, such as `{example}`: {e}"))?;
             from_json(&json, ty)
         }
         Type::Int
@@ -401,6 +419,10 @@ pub fn of_type(text: &str, ty: &Type) -> Result<Value<'static>, String> {
         | Type::Size
         | Type::Rate
         | Type::Percent => {
+            // What begins otherwise is no slip of the pen.
+            if !text.starts_with(|c: char| c.is_ascii_digit() || c == '-') {
+                return Err(not());
+            }
             let value = number(text).map_err(wrong)?;
             match (ty, value) {
                 (Type::Float, Value::Int(v)) => Ok(Value::Float(v as f64)),

@@ -68,6 +68,9 @@ pub struct Origin {
 impl Origin {
     /// Reads an origin as browsers write it; says how to write it otherwise.
     pub fn parse(text: &str) -> Result<Origin, String> {
+        if text == "*" {
+            return Err("every origin is written `origins any`".into());
+        }
         let lower = text.to_ascii_lowercase();
         let Some((scheme, authority)) = lower.split_once("://") else {
             return Err(format!("an origin has a scheme: `https://{lower}`"));

@@ -173,6 +173,7 @@ impl Checker<'_> {
             other => nearest(other, names().chain(["headers"])),
         };
         let help = match (known, name.text.rsplit_once('.')) {
+            _ if name.text == "if" => "a choice is written `match CONDITION { true: …, false: … }`".to_owned(),
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, Some((of, method))) if names().any(|n| n == method) => {
                 format!("functions stand before what they take: `{method}({of})`")

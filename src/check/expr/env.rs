@@ -184,7 +184,7 @@ impl Globals {
     pub(super) fn input(&self, name: &str, span: Span) -> Option<Typed> {
         let entry = self.inputs.get(name)?;
         Some(match &entry.value {
-            Some(value) => Typed::constant(value.clone(), entry.ty.clone(), span),
+            Some(value) => Typed { reads: Reads::INPUT, ..Typed::constant(value.clone(), entry.ty.clone(), span) },
             None => Typed {
                 ir: placeholder(name, &entry.ty).map_or_else(|| Ir::Input(name.into()), Ir::Const),
                 ty: entry.ty.clone(),

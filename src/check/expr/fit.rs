@@ -194,6 +194,15 @@ impl Checker<'_> {
                 _ => {}
             }
         }
+        if let (Type::Address, Some(Value::Ip(ip))) = (want, &typed.constant) {
+            return Some(match ip.is_ipv6() {
+                true => "an IPv6 address with a port has brackets: `[::1]:8080`".to_owned(),
+                false => format!("an address has a port: `{ip}:8080`"),
+            });
+        }
+        if let (Type::Int, Some(Value::Rate(rate))) = (want, &typed.constant) {
+            return Some(format!("a number stands here: `{}`", rate.count));
+        }
         match (want, settled_type(&typed.ty)) {
             (Type::Bool, _) if matches!(typed.ty, Type::Optional(_)) => {
                 Some(format!("ask whether it is there with `{what} != null`, or compare it"))

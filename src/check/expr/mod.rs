@@ -41,7 +41,7 @@ pub struct Typed {
     pub reads: Reads,
     /// The earliest phase in which everything it reads is known.
     pub phase: Phase,
-    /// Its value, where it reads nothing.
+    /// Its value, where it reads nothing, or an input that has one.
     pub constant: Option<Value<'static>>,
     /// It contains a secret.
     pub secret: bool,
@@ -76,6 +76,14 @@ impl Typed {
     /// It may be another value for another request.
     fn varies(&self) -> bool {
         self.phase > Phase::Constant || self.reads.any_of(Reads::PARAM | Reads::TABLE | Reads::VOLATILE)
+    }
+
+    /// What it always is, in every environment.
+    pub fn decided(&self) -> Option<bool> {
+        match self.constant {
+            Some(Value::Bool(is)) if !self.reads.any_of(Reads::INPUT) => Some(is),
+            _ => None,
+        }
     }
 
     /// A mistake was reported.
@@ -224,7 +232,7 @@ impl<'c> Checker<'c> {
         let secret = (about.secret && !matches!(ty, Type::Bool | Type::Int)) || env::is_secret(&ty);
         if about.constant {
             return match eval(&ir, &NoFacts).map(Value::into_static) {
-                Ok(value) => Typed { secret, ..Typed::constant(value, ty, span) },
+                Ok(value) => Typed { secret, reads: about.reads, ..Typed::constant(value, ty, span) },
                 Err(error) => {
                     self.report(Diagnostic::new(Code::E0417, span, format!("this constant has no value: {error}")))
                 }
@@ -307,11 +315,23 @@ impl<'c> Checker<'c> {
         self.finish_all(Type::Record(types), span, typed, |parts| Ir::Object(names.into_iter().zip(parts).collect()))
     }
 
+    /// A key that may be absent: who has none must be counted, or not, on purpose.
+    fn absent_key(&mut self, e: &Expr, ty: &Type) -> Typed {
+        let what = shown::short(e);
+        // Only a limit can be passed by.
+        let or = if self.env.place.contains("limit") { ", or leave them uncounted with `else skip`" } else { "" };
+        self.report(
+            Diagnostic::new(Code::E0405, e.span, "a key must be there, and this may be absent")
+                .label(format!("this is `{ty}`"))
+                .help(format!("say what those without it have: `{what} ?? client.ip`{or}")),
+        )
+    }
+
     fn key_part(mut self, e: &Expr, may_be_absent: bool) -> Typed {
         let typed = self.infer(e, None);
         if matches!(typed.ir, Ir::Fact(Fact::Caller)) {
             return match typed.ty {
-                Type::Optional(_) if !may_be_absent => self.unsettled(e, &typed.ty, "a key"),
+                Type::Optional(_) if !may_be_absent => self.absent_key(e, &typed.ty),
                 _ => Typed { ir: Ir::Fact(Fact::CallerKey), ..typed },
             };
         }
@@ -321,6 +341,7 @@ impl<'c> Checker<'c> {
                 let checked = self.scalar(inner, e, "a key");
                 if checked.is_error() { checked } else { typed }
             }
+            ty @ Type::Optional(_) => self.absent_key(e, ty),
             _ => self.scalar(typed, e, "a key"),
         }
     }

@@ -5,6 +5,7 @@ use super::{Checker, Typed, fit, shown};
 use crate::diagnostic::{Code, Diagnostic, nearest};
 use crate::model::ast::{Expr, ExprKind, Name};
 use crate::model::facts::{FACTS, Fact, FactRow, Make, Phase, ROUTE_FACTS, Reads};
+use crate::model::functions::FunctionRow;
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::{NameKind, Value};
@@ -332,7 +333,14 @@ impl Checker<'_> {
                 described(kind),
                 compared(kind)
             )),
-            (None, None) if name == "none" => Some("what is absent is `null`".into()),
+            (None, None) if matches!(name, "none" | "nil" | "undefined" | "NULL" | "None") => {
+                Some("what is absent is `null`".into())
+            }
+            (None, None) if FunctionRow::find(name).is_some() => Some(format!("a function is called: `{name}(…)`")),
+            (None, None) if !env.params.is_empty() => {
+                let params = env.params.iter().map(|(n, _)| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+                Some(format!("the parameters are {params}; text stands in quotes: \"{name}\""))
+            }
             (None, None) => Some(format!("text stands in quotes: \"{name}\"")),
         };
         self.report(Diagnostic::new(Code::E0408, span, format!("there is nothing named `{name}`")).maybe_help(help))

@@ -14,6 +14,23 @@ use http::Method;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
+/// A `require`. Two that ask the same are equal, wherever they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Requirement {
+    /// Where it stands.
+    pub span: Span,
+    /// Which condition it is.
+    pub meaning: u32,
+}
+
+impl PartialEq for Requirement {
+    fn eq(&self, other: &Requirement) -> bool {
+        self.meaning == other.meaning
+    }
+}
+
+impl Eq for Requirement {}
+
 /// What the analysis needs of a route.
 #[derive(Clone, Debug)]
 pub struct RouteFacts {
@@ -31,8 +48,8 @@ pub struct RouteFacts {
     pub anonymous: bool,
     /// `auth none` stands in its own block.
     pub silenced: bool,
-    /// Its `require` statements, by their places.
-    pub requires: Vec<Span>,
+    /// Its `require` statements.
+    pub requires: Vec<Requirement>,
     /// Something in its head is wrong and reported: what it answers is not known.
     pub damaged: bool,
     /// A mistake that is reported may have taken its protection away.

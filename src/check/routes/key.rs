@@ -222,8 +222,9 @@ pub(crate) fn type_name(ty: &ParamType) -> Option<String> {
         ParamType::Uuid => "uuid".into(),
         ParamType::Date => "date".into(),
         ParamType::Matches(regex) => {
+            // Without what makes it match the whole.
             let text = regex.as_str();
-            let inner = text.strip_prefix("^(?:").and_then(|t| t.strip_suffix(")$")).unwrap_or(text);
+            let inner = text.strip_prefix(r"\A(?:").and_then(|t| t.strip_suffix(r")\z")).unwrap_or(text);
             format!("matches r\"{inner}\"")
         }
     })

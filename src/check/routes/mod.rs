@@ -13,7 +13,7 @@ pub mod tables;
 pub(crate) mod testing;
 pub mod trie;
 
-pub use analysis::RouteFacts;
+pub use analysis::{Requirement, RouteFacts};
 pub use key::{Methods, PathFlags, RouteKey, ShowPattern};
 pub(crate) use key::{has_other_slash, type_name};
 pub use report::check;

@@ -71,7 +71,7 @@ pub fn check(routes: &[RouteFacts], diagnostics: &mut Diagnostics) {
             .label(format!("answers `{witness}`"))
             .also(strong.span, format!("passed over for `{witness}`: {passed}"));
         if !anonymous && let Some(missing) = strong.requires.iter().find(|r| !weak.requires.contains(r)) {
-            diagnostic = diagnostic.also(*missing, format!("does not hold for `{}`", weak.name));
+            diagnostic = diagnostic.also(missing.span, format!("does not hold for `{}`", weak.name));
         }
         diagnostics.push(diagnostic.help(help));
     }

@@ -1,4 +1,4 @@
-use super::analysis::{Passed, RouteFacts, analyse};
+use super::analysis::{Passed, Requirement, RouteFacts, analyse};
 use super::testing::keys;
 use crate::source::{FileId, Span};
 
@@ -24,7 +24,10 @@ pub(super) fn facts(lines: &[&str]) -> Vec<RouteFacts> {
             match mark.split_once('=') {
                 None if mark == "auth" => facts.anonymous = false,
                 None if mark == "none" => facts.silenced = true,
-                Some(("req", n)) => facts.requires.push(span(1000 + n.parse::<usize>().unwrap())),
+                Some(("req", n)) => {
+                    let meaning: u32 = n.parse().unwrap();
+                    facts.requires.push(Requirement { span: span(1000 + meaning as usize), meaning });
+                }
                 Some(("block", n)) => facts.block = n.parse().unwrap(),
                 Some(("on", n)) => facts.listeners = vec![n.parse().unwrap()],
                 _ => panic!("{mark}"),

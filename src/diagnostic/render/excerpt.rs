@@ -290,6 +290,9 @@ pub(super) fn fill(text: &str, options: textwrap::Options) -> String {
             false => kept.push_str(part),
         }
     }
-    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    // Unicode would break behind the `!` of `!=`.
+    let options = options
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
     textwrap::fill(&kept, options).replace(KEPT, " ")
 }

@@ -77,6 +77,11 @@ enum Binds {
 }
 
 fn all_of(items: &[Item], whole: Span, d: &mut Diagnostics) -> Result<Deep> {
+    all_of_with(items, whole, None, d)
+}
+
+/// As [`all_of`], with what to do about words that are left.
+fn all_of_with(items: &[Item], whole: Span, left: Option<&str>, d: &mut Diagnostics) -> Result<Deep> {
     let mut cursor = Cursor::new(items, whole);
     if cursor.is_empty() {
         return Err(missing(whole, d));
@@ -89,7 +94,8 @@ fn all_of(items: &[Item], whole: Span, d: &mut Diagnostics) -> Result<Deep> {
             let span = cursor.rest_span();
             d.push(
                 Diagnostic::new(Code::E0402, span, "the expression ends before this")
-                    .label("an operator is missing here, or this is too much"),
+                    .label("an operator is missing here, or this is too much")
+                    .maybe_help(left.map(str::to_owned)),
             );
             Err(Reported)
         }
@@ -119,6 +125,7 @@ fn binary(cursor: &mut Cursor<'_>, least: Binds, d: &mut Diagnostics) -> Result<
             return Err(Reported);
         }
         *cursor = ahead;
+        foreign_operator(op, span, cursor, d)?;
         if cursor.is_empty() || cursor.at_op(",") || next_statement(*cursor) {
             return Err(missing(span.after(), d));
         }
@@ -133,6 +140,22 @@ fn binary(cursor: &mut Cursor<'_>, least: Binds, d: &mut Diagnostics) -> Result<
     }
     mistaken_operator(cursor, d)?;
     Ok(left)
+}
+
+/// `===`, `!==`, `<>`.
+fn foreign_operator(op: BinaryOp, span: Span, cursor: &Cursor<'_>, d: &mut Diagnostics) -> Result<()> {
+    let Some(Item { kind: ItemKind::Op(next), span: end, spaced: false, .. }) = cursor.peek() else { return Ok(()) };
+    let (written, right) = match (op, next.as_str()) {
+        (BinaryOp::Equal, "=") => ("===", "=="),
+        (BinaryOp::NotEqual, "=") => ("!==", "!="),
+        (BinaryOp::Less, ">") => ("<>", "!="),
+        _ => return Ok(()),
+    };
+    d.push(
+        Diagnostic::new(Code::E0402, span.to(*end), format!("there is no operator `{written}`"))
+            .help(format!("write `{right}`")),
+    );
+    Err(Reported)
 }
 
 /// An operator at the end of a line carries the statement over to the next, and there stands another one.

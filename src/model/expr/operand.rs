@@ -1,6 +1,6 @@
 //! Operands: literals, names, calls, indexing, lists, objects and `match`.
 
-use super::{Deep, Reported, Result, all_of, braces, deep, missing, text};
+use super::{Deep, Reported, Result, all_of, all_of_with, braces, deep, missing, text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::model::ast::{Expr, ExprKind, Name};
 use crate::model::cursor::Cursor;
@@ -121,7 +121,13 @@ fn primary(cursor: &mut Cursor<'_>, d: &mut Diagnostics) -> Result<Deep> {
             Err(Reported)
         }
         ItemKind::Op(op) => {
-            let help = (op == "*").then(|| "there is no multiplication".to_owned());
+            let help = match (op.as_str(), cursor.peek_at(1)) {
+                ("*", _) => Some("there is no multiplication".to_owned()),
+                (".", Some(Item { kind: ItemKind::Number(digits), spaced: false, .. })) => {
+                    Some(format!("write `0.{digits}`"))
+                }
+                _ => None,
+            };
             d.push(
                 Diagnostic::new(Code::E0402, item.span, format!("a value must stand before `{op}`"))
                     .label("here")
@@ -215,7 +221,7 @@ fn elements(items: &[Item], whole: Span, d: &mut Diagnostics) -> Result<(Vec<Exp
         // Every element is read, so that each mistake is reported.
         let end = part.last().map_or(whole, |i| i.span);
         let at = part.first().map_or(whole, |i| i.span.to(end));
-        match all_of(part, at, d) {
+        match all_of_with(part, at, Some("elements have commas between them, on several lines, too"), d) {
             Ok(element) => {
                 depth = depth.max(element.depth);
                 found.push(element.expr);

@@ -40,8 +40,10 @@ pub(super) fn auth(r: &mut Reader) -> Option<Auth> {
             return Some(auth);
         }
     };
-    if let Some(block) = r.block() {
-        auth.damaged = settings(block, context, r.d, |r| setting(r, &mut auth));
+    match r.block() {
+        Some(block) => auth.damaged = settings(block, context, r.d, |r| setting(r, &mut auth)),
+        // What it lacks is all that a block would say.
+        None => auth.kind = AuthKind::Error,
     }
     r.end();
     auth.damaged |= r.failed;

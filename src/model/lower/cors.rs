@@ -13,6 +13,7 @@ pub(super) fn cors(r: &mut Reader) -> Option<Cors> {
     let mut cors = Cors { span: r.cursor.span(), ..Cors::default() };
     let block = r.block()?;
     let damaged = settings(block, Context::CORS, r.d, |r| setting(r, &mut cors));
+    cors.damaged = damaged;
     r.failed |= damaged;
     Some(cors)
 }

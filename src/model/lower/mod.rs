@@ -9,6 +9,7 @@ mod auth;
 mod constant;
 mod cors;
 mod health;
+mod hints;
 mod host;
 mod invariant;
 mod limit;

@@ -1,11 +1,12 @@
 //! Reads one statement from left to right, and says at most one thing about its shape.
 
+use super::hints::{meant, no_word, unknown};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, nearest};
 use crate::model::ast::{Expr, ExprKind, Key, Name, Spanned};
 use crate::model::cursor::Cursor;
 use crate::model::statements::{self, Context, Row};
 use crate::model::types::Type;
-use crate::model::{ast, expr};
+use crate::model::{ast, expr, literal};
 use crate::source::Span;
 use crate::syntax::tree::{Block, Doc, Item, ItemKind, PathPart, Stmt, StrPart};
 use smol_str::SmolStr;
@@ -385,12 +386,20 @@ impl<'t, 'd> Reader<'t, 'd> {
             "" => Some(format!("`{word}` stands alone")),
             arguments => Some(format!("it is written `{word} {arguments}`")),
         };
-        let alike = self.cursor.previous().is_some_and(|p| discriminant(&p.kind) == discriminant(&item.kind));
+        let previous = self.cursor.previous();
+        let alike = previous.is_some_and(|p| discriminant(&p.kind) == discriminant(&item.kind));
         match &item.kind {
+            ItemKind::Braces(_) if alike => Some("there is one block: move what stands in this one into it".to_owned()),
             _ if alike && self.row.arguments.contains(", …") && !matches!(item.kind, ItemKind::Name(_)) => Some(
                 format!("put a comma before {}", plain(item).map_or_else(|| "it".to_owned(), |t| format!("`{t}`"))),
             ),
             ItemKind::Name(name) => {
+                if word == "route" && name == "when" {
+                    return Some(
+                        "a condition stands before `->`, or behind an upstream: `-> a when … else respond 404`"
+                            .to_owned(),
+                    );
+                }
                 if self.row.argument_words().any(|w| w == name) {
                     let comma = self.row.arguments.contains(&format!(", {name} "));
                     return Some(match comma {
@@ -400,6 +409,14 @@ impl<'t, 'd> Reader<'t, 'd> {
                 }
                 if name == "times" && word == "retry" {
                     return Some("say on what instead: `retry 3 on connect, 503`".to_owned());
+                }
+                if let Some(ItemKind::Number(number)) = previous.map(|p| &p.kind)
+                    && literal::number(&format!("{number}{name}")).is_ok()
+                {
+                    return Some(format!("write `{number}{name}`"));
+                }
+                if word == "route" && name == "else" {
+                    return Some("`else` belongs to a `when`: `-> a when … else b`".to_owned());
                 }
                 if name == "report-only" {
                     return Some(format!("`report-only` stands right behind `{word}`"));
@@ -416,8 +433,17 @@ impl<'t, 'd> Reader<'t, 'd> {
                 Some("`=` belongs to assignments: `set header.x-user = caller.id`, `let NAME = VALUE`".to_owned())
             }
             ItemKind::Op(op) if op == "," && word == "require" => Some("conditions are joined by `and`".to_owned()),
-            ItemKind::Op(op) if op == "," => {
-                Some(format!("`{word}` takes no further part here: `{word} {}`", self.row.arguments))
+            ItemKind::Op(op) if op == "," => match self.cursor.peek_at(1).map(|i| &i.kind) {
+                Some(ItemKind::Name(next)) if statements::find(next, self.context).is_some() => {
+                    Some(format!("a new statement begins on a line of its own, or after `;`: put `;` before `{next}`"))
+                }
+                _ if word == "route" && matches!(previous.map(|p| &p.kind), Some(ItemKind::Path(_))) => {
+                    Some("`at` stands once, behind all shares: `-> 90% a, 10% b at /path`".to_owned())
+                }
+                _ => Some(format!("`{word}` takes no further part here: `{word} {}`", self.row.arguments)),
+            },
+            ItemKind::Op(op) if op == "?" => {
+                Some("a choice is written `match CONDITION { true: …, false: … }`".to_owned())
             }
             ItemKind::Op(op) if op == "->" => Some("only a route has a target".to_owned()),
             _ => form(),
@@ -474,59 +500,6 @@ pub(super) fn unsupported(span: Span, what: &str) -> Box<Diagnostic> {
     Diagnostic::new(Code::E0901, span, format!("{what} is not supported yet"))
         .label("not supported yet")
         .help("it belongs to the language, but this version cannot run it: remove it for now")
-}
-
-/// A statement that does not begin with a word.
-fn no_word(stmt: &Stmt, context: Context) -> Box<Diagnostic> {
-    let span = stmt.items.first().map_or(stmt.span, |i| i.span);
-    let found = stmt.items.first().map_or_else(|| "nothing".to_owned(), describe);
-    let help = match stmt.items.first().map(|i| &i.kind) {
-        Some(ItemKind::Braces(_)) => {
-            "a block belongs to the statement before it: its `{` stands on the same line".to_owned()
-        }
-        Some(ItemKind::Path(_)) => "a route begins with `route`: `route GET /path -> NAME`".to_owned(),
-        _ => format!("{} there may be {}", context.phrase(), listed(&statements::usable(context))),
-    };
-    Diagnostic::new(Code::E0207, span, format!("a statement begins with a word, not with {found}"))
-        .label("expected a word")
-        .help(help)
-}
-
-/// The statement that a word with a slip was meant to be.
-fn meant(word: &str, context: Context) -> Option<&'static Row> {
-    let nowhere = statements::lookup(word).is_empty();
-    statements::suggest(word, context).filter(|_| nowhere).and_then(|near| statements::find(near, context))
-}
-
-/// A word that may not begin a statement here.
-fn unknown(word: &str, span: Span, rest: &Cursor, context: Context) -> Box<Diagnostic> {
-    let here = context.phrase();
-    let elsewhere = statements::lookup(word);
-    if !elsewhere.is_empty() {
-        let places = elsewhere.iter().fold(Context::NOWHERE, |all, row| all.or(row.contexts));
-        let help = match statements::foreign(word) {
-            Some(foreign) if !(places.contains(Context::TOP) || places.contains(Context::API)) => foreign.to_owned(),
-            _ => format!("it may stand {}", places.phrase()),
-        };
-        return Diagnostic::new(Code::E0202, span, format!("`{word}` may not stand {here}"))
-            .label("not here")
-            .help(help);
-    }
-    let help = if let Some(near) = statements::suggest(word, context) {
-        format!("did you mean `{near}`?")
-    } else if let Some(help) = statements::foreign(word) {
-        help.to_owned()
-    } else if context.contains(Context::REQUEST.or(Context::RESPONSE)) && word.contains('.') {
-        format!("write `set {word} = …`, `add {word} = …` or `remove {word}`")
-    } else if let Some(Item { kind: ItemKind::Paren(_), spaced: false, .. }) = rest.peek() {
-        format!("a policy is put in place by `use {word}(…)`")
-    } else if let Some(near) = statements::rows().map(|r| r.word).find(|w| nearest(word, [*w]).is_some()) {
-        let places = statements::lookup(near).iter().fold(Context::NOWHERE, |all, row| all.or(row.contexts));
-        format!("`{near}` may stand {}", places.phrase())
-    } else {
-        format!("{} there may be {}", here, listed(&statements::usable(context)))
-    };
-    Diagnostic::new(Code::E0201, span, format!("there is no statement `{word}`")).label("unknown").help(help)
 }
 
 /// `a`, `b` or `c`, in backticks.

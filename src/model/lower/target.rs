@@ -127,6 +127,19 @@ fn weighted(r: &mut Reader) -> Option<Weighted> {
         }
         _ => None,
     };
+    let word = match r.cursor.peek().map(|i| &i.kind) {
+        Some(ItemKind::Name(word)) => word.as_str(),
+        _ => "",
+    };
+    let help = match (word, r.cursor.peek_at(1)) {
+        ("at", Some(Item { kind: ItemKind::Path(_), .. })) => "`at` follows an upstream: `-> NAME at /path`",
+        ("file", Some(Item { kind: ItemKind::Str(_), .. })) => "a file is answered by `-> respond 200 file \"…\"`",
+        _ => "",
+    };
+    if !help.is_empty() {
+        r.expected_with("an upstream", Some(help.to_owned()));
+        return None;
+    }
     let upstream = match r.cursor.peek() {
         Some(Item { kind: ItemKind::Name(name), span, .. }) if name.contains(':') || (name.contains('.')) => {
             r.expected_with("an upstream", Some(format!("a URL has a scheme: `http://{name}`")));

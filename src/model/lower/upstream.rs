@@ -2,6 +2,7 @@
 
 use super::reader::{Reader, settings};
 use super::{assign, health, limit, oauth, timeouts};
+use crate::diagnostic::{Code, Diagnostic};
 use crate::model::ast::{
     Balance, HostHeader, Server, Spanned, Statement, StatementKind, Upstream, UpstreamProtocol, UpstreamTls,
 };
@@ -40,6 +41,16 @@ pub(super) fn upstream(r: &mut Reader) -> Option<Upstream> {
         up.damaged |= settings(block, Context::UPSTREAM, r.d, |r| setting(r, &mut up));
     }
     r.end();
+    let servers = up.servers.iter().map(|s| s.span).chain(up.discovers.iter().map(|d| d.name.span)).chain(up.echo);
+    if up.name.is_none()
+        && let Some(span) = servers.min()
+    {
+        r.fail(
+            Diagnostic::new(Code::E0202, span, "`upstream *` has no servers of its own")
+                .label("not here")
+                .help("it says what holds for every upstream: a server stands in an upstream with a name"),
+        );
+    }
     up.damaged |= r.failed;
     Some(up)
 }

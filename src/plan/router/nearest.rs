@@ -16,23 +16,35 @@ const FAR: usize = 6;
 /// A route that came near.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Near {
+    /// How far it is.
+    pub cost: usize,
     /// Its id.
     pub route: u32,
     /// What the request would have needed.
     pub reason: String,
 }
 
-/// The routes that came nearest, the nearest first, at most five. `path` is normalised.
-pub fn nearest(router: &Router, host: &str, method: &Method, path: &str) -> Vec<Near> {
+/// The routes that came nearest, the nearest first, at most five. `path` is normalised; `on` is the listener they stand on,
+/// where the request came to another.
+pub fn nearest(router: &Router, host: &str, method: &Method, path: &str, on: Option<&str>) -> Vec<Near> {
+    let found = within(router, host, method, path, on, false);
+    // Where none is near, those that begin alike are better than nothing.
+    if found.is_empty() && on.is_none() { within(router, host, method, path, on, true) } else { found }
+}
+
+fn within(router: &Router, host: &str, method: &Method, path: &str, on: Option<&str>, far: bool) -> Vec<Near> {
     let (host, path) = (host_name(host), Split::new(path));
     let mut near: Vec<_> = router
         .routes()
         .iter()
         .filter_map(|route| {
-            let mut needs = Needs::default();
+            let mut needs = Needs { far, ..Needs::default() };
             needs.host(&route.key.hosts, &host)?;
             needs.path(&route.key.pattern, &path, route.key.trailing_slash)?;
             needs.method(&route.key.methods, method);
+            if let Some(listener) = on {
+                needs.add(2, format!("it stands on the listener `{listener}`"));
+            }
             if needs.reasons.is_empty() {
                 needs.add(
                     1,
@@ -43,16 +55,21 @@ pub fn nearest(router: &Router, host: &str, method: &Method, path: &str) -> Vec<
                     },
                 );
             }
-            (needs.cost <= FAR).then(|| (needs.cost, Near { route: route.id, reason: needs.reasons.join("; ") }))
+            let limit = if far { 2 * FAR } else { FAR };
+            let Needs { cost, reasons, .. } = needs;
+            (cost <= limit).then(|| Near { cost, route: route.id, reason: reasons.join("; ") })
         })
         .collect();
-    near.sort_by_key(|(cost, _)| *cost);
-    near.into_iter().map(|(_, near)| near).take(SHOWN).collect()
+    near.sort_by_key(|near| near.cost);
+    near.truncate(SHOWN);
+    near
 }
 
 /// What a request lacks, and how much that is.
 #[derive(Default)]
 struct Needs {
+    /// Segments may be strangers if others are alike.
+    far: bool,
     cost: usize,
     reasons: Vec<String>,
 }
@@ -97,8 +114,13 @@ impl Needs {
             let Some(text) = path.segment(at) else { break };
             match segment {
                 Segment::Literal(literal) if literal == text => alike += 1,
+                Segment::Literal(literal) if crate::diagnostic::nearest(text, [literal.as_str()]).is_none() => {
+                    if !self.far {
+                        return None;
+                    }
+                    self.add(4, format!("the path has `{text}` where the route has `{literal}`"));
+                }
                 Segment::Literal(literal) => {
-                    crate::diagnostic::nearest(text, [literal.as_str()])?;
                     self.add(
                         strsim::damerau_levenshtein(text, literal),
                         format!("the path has `{text}` where the route has `{literal}`"),
@@ -114,7 +136,7 @@ impl Needs {
             }
         }
         match (path.len(), fixed) {
-            (have, want) if have == want || (rest && have > want) => {}
+            (have, want) if (have == want || (rest && have > want)) && (alike > 0 || !self.far) => {}
             (have, want) if want == have + 1 && (alike > 0 || have == 0) => {
                 let missing = Pattern {
                     segments: pattern.segments.iter().skip(have).take(1).cloned().collect(),
