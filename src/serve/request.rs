@@ -195,7 +195,8 @@ async fn respond(
         Outcome::Forward(forward) => Some(exchange::forward(decided, forward, world, client, end).await),
         _ => None,
     };
-    let (parts, body) = match reached {
+    let is_websocket = accept.is_some();
+    let (mut parts, mut body) = match reached {
         None => own(decided, world),
         Some(Err(failure)) => failed(decided, failure, world),
         Some(Ok(reached)) => {
@@ -212,6 +213,15 @@ async fn respond(
             }
         }
     };
+    if is_websocket && parts.status.is_success() {
+        // To Extended CONNECT it would say that there is a tunnel (RFC 8441, 5).
+        let kind = if decided.cx.server.is_some() { FailureKind::UpstreamReset } else { FailureKind::BadRequest };
+        let why = format!("a WebSocket was asked for, and the answer is {}", parts.status.as_u16());
+        (parts, body) = failed(decided, Failure::new(kind, why), world);
+        if parts.status.is_success() {
+            parts.status = StatusCode::BAD_REQUEST;
+        }
+    }
     if end.record.is_some() {
         note(decided, &parts, world, end);
     }

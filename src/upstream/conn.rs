@@ -149,7 +149,9 @@ impl Connector {
                 Ok((stream, deadline))
             }
             Err(error) => {
-                self.endpoint.refused();
+                if error.kind != ErrorKind::Overloaded {
+                    self.endpoint.refused();
+                }
                 Err(error)
             }
         }
@@ -163,6 +165,7 @@ impl Connector {
     async fn open(&self, address: SocketAddr, offer: Offer) -> Result<Stream, ExchangeError> {
         let tcp = TcpStream::connect(address).await.map_err(|error| {
             let kind = match error.kind() {
+                _ if has_no_file(&error) => ErrorKind::Overloaded,
                 io::ErrorKind::ConnectionRefused => ErrorKind::Refused,
                 io::ErrorKind::TimedOut => ErrorKind::ConnectTimeout,
                 _ => ErrorKind::Connect,
@@ -177,4 +180,10 @@ impl Connector {
         let tls = Box::pin(tls).await.map_err(|error| ExchangeError::because(ErrorKind::Tls, error))?;
         Ok(Stream::Tls(Box::new(tls)))
     }
+}
+
+/// This process, or the system, has as many files open as it may: nothing that the server could help.
+fn has_no_file(error: &io::Error) -> bool {
+    // EMFILE, ENFILE
+    matches!(error.raw_os_error(), Some(24 | 23))
 }

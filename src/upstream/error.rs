@@ -30,7 +30,7 @@ pub enum ErrorKind {
     ConnectTimeout,
     /// The TLS handshake failed.
     Tls,
-    /// Too many requests wait for a connection.
+    /// There may be no more connections: it is not the server that has failed.
     Overloaded,
     /// No server is in use: all are unhealthy.
     Unhealthy,
@@ -128,7 +128,7 @@ impl fmt::Display for ErrorKind {
             Self::Connect => "no connection",
             Self::ConnectTimeout => "no connection in time",
             Self::Tls => "the TLS handshake failed",
-            Self::Overloaded => "too many requests wait for a connection",
+            Self::Overloaded => "no connection is left for the request",
             Self::Unhealthy => "no server is usable",
             Self::Reset => "the connection was reset",
             Self::Closed => "the server closed the connection early",

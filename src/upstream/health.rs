@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 use super::shared::Shared;
 use super::timer::Timer;
-use super::{Answer, Picked, Request, Timeouts, Upstream, pool_of};
+use super::{Answer, ErrorKind, Picked, Request, Timeouts, Upstream, pool_of};
 use crate::model::ast::StatusMatch;
 use crate::plan::Health;
 use bytes::Bytes;
@@ -60,7 +60,11 @@ async fn probe(upstream: Rc<Upstream>, endpoint: Arc<Endpoint>, health: Rc<Healt
     // Not all at one moment.
     tokio::time::sleep(health.every.min(Duration::from_millis(200)).mul_f64(fastrand::f64())).await;
     loop {
-        let outcome = ask(&upstream, &endpoint, &health, &timer).await;
+        let pause = health.every.mul_f64(0.9 + fastrand::f64() / 5.0);
+        let Some(outcome) = ask(&upstream, &endpoint, &health, &timer).await else {
+            tokio::time::sleep(pause).await;
+            continue;
+        };
         let healthy = endpoint.is_healthy();
         // The first answer decides alone.
         let needed = match (endpoint.was_probed(), healthy) {
@@ -80,19 +84,27 @@ async fn probe(upstream: Rc<Upstream>, endpoint: Arc<Endpoint>, health: Rc<Healt
                 }
             }
         }
-        tokio::time::sleep(health.every.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
-/// Asks once, on a connection of its own: whether a server takes connections is part of the question.
-async fn ask(upstream: &Upstream, endpoint: &Arc<Endpoint>, health: &Health, timer: &Timer) -> Result<(), String> {
+/// Asks once, on a connection of its own: whether a server takes connections is part of the question. None where this process
+/// can make none.
+async fn ask(
+    upstream: &Upstream,
+    endpoint: &Arc<Endpoint>,
+    health: &Health,
+    timer: &Timer,
+) -> Option<Result<(), String>> {
     let shared = upstream.shared();
     let asked = match health.port {
         None => endpoint.clone(),
         Some(port) => {
             let address = SocketAddr::new(endpoint.address.ip(), port);
-            let other = Endpoint::new(endpoint.server.clone(), address).map_err(|error| error.to_string())?;
-            Arc::new(other)
+            match Endpoint::new(endpoint.server.clone(), address) {
+                Ok(other) => Arc::new(other),
+                Err(error) => return Some(Err(error.to_string())),
+            }
         }
     };
     let picked = Picked::new(pool_of(shared, asked.clone(), timer, &upstream.burst));
@@ -108,8 +120,9 @@ async fn ask(upstream: &Upstream, endpoint: &Arc<Endpoint>, health: &Health, tim
     let answer = async {
         let response = match upstream.exchange(&picked, &mut request, head, &mut None::<String>).await {
             Ok(Answer::Response(response)) => response,
-            Ok(Answer::Upgrade(_)) => return Err("it answered with 101".to_owned()),
-            Err(error) => return Err(error.to_string()),
+            Ok(Answer::Upgrade(_)) => return Err(Some("it answered with 101".to_owned())),
+            Err(error) if error.kind == ErrorKind::Overloaded => return Err(None),
+            Err(error) => return Err(Some(error.to_string())),
         };
         let status = response.status().as_u16();
         let fits = |expected: &StatusMatch| match expected {
@@ -117,12 +130,12 @@ async fn ask(upstream: &Upstream, endpoint: &Arc<Endpoint>, health: &Health, tim
             StatusMatch::Class(hundred) => u16::from(*hundred) == status / 100,
         };
         if !health.expect.iter().any(fits) {
-            return Err(format!("it answered with {status}"));
+            return Err(Some(format!("it answered with {status}")));
         }
         let mut body = pin!(response.into_body());
         let mut read = 0;
         while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            let frame = frame.map_err(|error| error.to_string())?;
+            let frame = frame.map_err(|error| Some(error.to_string()))?;
             read += frame.data_ref().map_or(0, Bytes::len);
             if read > BODY {
                 break;
@@ -131,7 +144,8 @@ async fn ask(upstream: &Upstream, endpoint: &Arc<Endpoint>, health: &Health, tim
         Ok(())
     };
     match tokio::time::timeout(health.timeout, answer).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(format!("no answer within {}", crate::model::value::duration_text(health.timeout))),
+        Ok(Ok(())) => Some(Ok(())),
+        Ok(Err(why)) => why.map(Err),
+        Err(_) => Some(Err(format!("no answer within {}", crate::model::value::duration_text(health.timeout)))),
     }
 }

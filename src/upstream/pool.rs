@@ -42,6 +42,9 @@ pub(super) struct Pool {
 /// Why no connection came free.
 pub(super) const NONE_FREE: &str = "none came free within `timeout connect`";
 
+/// Why nobody more may wait for one.
+pub(super) const LINE_FULL: &str = "too many wait for one";
+
 /// What the first in line gets: the right to a connection, and one that just became free.
 type Grant = (Slot, Option<Rc<RefCell<Wire>>>);
 
@@ -130,7 +133,7 @@ impl Pool {
 
     async fn wait(self: &Rc<Self>, end: Instant) -> Result<Grant, ExchangeError> {
         if self.waiting.borrow().len() >= self.limits.pending {
-            return Err(ExchangeError::new(ErrorKind::Overloaded));
+            return Err(ExchangeError::because(ErrorKind::Overloaded, LINE_FULL));
         }
         // Who waits for a server makes it busier.
         let _counted = Counted::new(self);

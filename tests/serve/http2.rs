@@ -378,6 +378,22 @@ fn a_body_that_stops_is_408() {
 }
 
 #[test]
+fn a_host_may_stand_in_for_an_authority() {
+    let server = Server::answering(|got| ok(field(&got.head, "x-forwarded-host").unwrap()));
+    let gateway = gateway(&server);
+    run(async {
+        let mut send = connect(&gateway).await;
+        // As a client sends it that takes it over from HTTP/1.1.
+        let asks = |host: &str| {
+            let request = Request::builder().version(http::Version::HTTP_11).uri("/").header("host", host);
+            request.body(()).unwrap()
+        };
+        assert_eq!(ask(&mut send, asks("shop.example")).await.1, b"shop.example");
+        assert_eq!(ask(&mut send, asks("a b")).await.0.status, 400);
+    });
+}
+
+#[test]
 fn an_idle_connection_is_told_to_go() {
     let server = Server::text("x");
     let gateway = Gateway::serve(&program(&server.url(), "timeout idle 500ms"));
@@ -389,8 +405,13 @@ fn an_idle_connection_is_told_to_go() {
         drop(send);
         connection.await.unwrap().unwrap();
     });
-    // Nothing at all, or half a preface.
+    // A greeting and no request, nothing at all, or half a preface.
     let gateway = Gateway::serve(&program(&server.url(), "timeout header 500ms"));
+    run(async {
+        let tcp = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        let (_send, connection) = h2::client::handshake(tcp).await.unwrap();
+        tokio::time::timeout(PATIENCE, connection).await.expect("it is still open").unwrap();
+    });
     for text in ["", "PRI * HT"] {
         let mut client = gateway.connect();
         client.send(text.as_bytes());

@@ -76,18 +76,26 @@ fn what_is_no_websocket_is_answered() {
             assert!(field(&got.head, "sec-websocket-key").is_some_and(|key| key.len() == 24), "{}", got.head);
             assert_eq!(field(&got.head, "upgrade"), Some("websocket"));
             assert_eq!(field(&got.head, "sec-websocket-protocol"), Some("chat"));
-            let answer: &[u8] = match got.head.starts_with("GET /no ") {
-                true => b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno",
-                false => b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\n\r\n",
+            let answer: &[u8] = match got.head.split(' ').nth(1).unwrap() {
+                "/no" => b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno",
+                // A tunnel, if it went on.
+                "/page" => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                _ => b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: x\r\n\r\n",
             };
             stream.write_all(answer).unwrap();
         }
     });
-    let gateway = Gateway::serve(&program(&server.url(), ""));
+    let own = "route GET /own -> respond 200 text \"hello\"\n";
+    let gateway = Gateway::serve(&format!("{}{own}", program(&server.url(), "")));
     run(async {
         let mut send = connect(&gateway).await;
-        for (path, protocol, status) in [("/no", "websocket", 403), ("/wrong", "websocket", 502), ("/x", "other", 501)]
-        {
+        for (path, protocol, status) in [
+            ("/no", "websocket", 403),
+            ("/page", "websocket", 502),
+            ("/own", "websocket", 400),
+            ("/wrong", "websocket", 502),
+            ("/x", "other", 501),
+        ] {
             send = send.ready().await.unwrap();
             let (response, _out) = send.send_request(asks(path, protocol), false).unwrap();
             assert_eq!(whole(response).await.0.status, status, "{path}");

@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const PROGRAM: &str = "listen http LISTEN\nroute GET /n -> respond 200 text \"1\"\n";
 
@@ -434,16 +435,9 @@ fn open_files_that_end_cost_connections_and_nothing_else() {
 #[test]
 fn connections_wait_while_no_file_can_be_opened() {
     let gateway = Gateway::serve(PROGRAM);
-    let id = gateway.child.id();
-    let limit = |files: u64| {
-        let (mut soft, mut hard) = (0, 0);
-        let process = i32::try_from(id).unwrap();
-        rlimit::prlimit(process, rlimit::Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
-        rlimit::prlimit(process, rlimit::Resource::NOFILE, Some((files.min(hard), hard)), None).unwrap();
-    };
+    let limit = |files| limit_files(&gateway, files);
     // Numbers are given from below: none is left.
-    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
-    limit(u64::try_from(open).unwrap());
+    limit(open_files(&gateway));
     let mut client = gateway.connect();
     client.send(b"GET /n HTTP/1.1\r\nhost: test\r\n\r\n");
     let log = gateway.await_log("connections wait: this process has");
@@ -451,6 +445,46 @@ fn connections_wait_while_no_file_can_be_opened() {
     limit(1024);
     assert_eq!(client.answer().text(), "1");
     assert_eq!(gateway.log().matches("connections wait").count(), 1);
+}
+
+fn open_files(gateway: &Gateway) -> u64 {
+    std::fs::read_dir(format!("/proc/{}/fd", gateway.child.id())).unwrap().count().try_into().unwrap()
+}
+
+fn limit_files(gateway: &Gateway, files: u64) {
+    let (mut soft, mut hard) = (0, 0);
+    let process = i32::try_from(gateway.child.id()).unwrap();
+    rlimit::prlimit(process, rlimit::Resource::NOFILE, None, Some((&mut soft, &mut hard))).unwrap();
+    rlimit::prlimit(process, rlimit::Resource::NOFILE, Some((files.min(hard), hard)), None).unwrap();
+}
+
+#[test]
+fn servers_are_not_blamed_for_files_that_end() {
+    let server = Server::answering(|_| b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok".to_vec());
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN\nupstream app {{\n  server {0}/a\n  server {0}/b\n  eject after 1 failures for 60s\n  \
+         health {{ GET /; every 100ms; unhealthy after 1 }}\n}}\nroute GET /{{rest...}} -> app\n",
+        server.url()
+    ));
+    let mut client = gateway.connect();
+    let mut get = || {
+        client.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        client.answer()
+    };
+    assert_eq!(get().text(), "ok");
+    std::thread::sleep(Duration::from_millis(300));
+    limit_files(&gateway, open_files(&gateway).saturating_sub(2));
+    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..4 {
+        assert_eq!(get().status, 503);
+    }
+    let log = gateway.await_log("Too many open files");
+    assert!(
+        log.contains("\"error\":\"overloaded\"") && !log.contains("unhealthy") && !log.contains("ejected"),
+        "{log}"
+    );
+    limit_files(&gateway, 1024);
+    assert_eq!(get().text(), "ok");
 }
 
 /// What packages and pages hand out is good.

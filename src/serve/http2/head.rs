@@ -41,7 +41,9 @@ pub fn check(
     if !path.starts_with('/') && (path != "*" || parts.method != Method::OPTIONS) {
         return bad("`:path` is no path");
     }
-    if parts.uri.scheme_str() != Some(scheme) {
+    let has_authority = parts.uri.authority().is_some();
+    // `h2` keeps no scheme where there is no authority: `Host` may stand in for it (RFC 9113, 8.3.1).
+    if parts.uri.scheme_str() != Some(scheme) && (has_authority || parts.uri.scheme_str().is_some()) {
         // A proxy may say what its own client spoke (RFC 9113, 8.3.1).
         let other = matches!(parts.uri.scheme_str(), Some("http" | "https")) && from_trusted_proxy();
         match other.then(|| with_scheme(&parts.uri, scheme)).flatten() {
@@ -49,7 +51,7 @@ pub fn check(
             None => return bad("`:scheme` is not what the connection is"),
         }
     }
-    if parts.uri.authority().is_none() && !parts.headers.contains_key(http::header::HOST) {
+    if !has_authority && !parts.headers.contains_key(http::header::HOST) {
         return bad("neither `:authority` nor `Host`");
     }
     if parts.headers.len() > MAX_FIELDS {

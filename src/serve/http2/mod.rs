@@ -93,7 +93,8 @@ pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
     let wire = Rc::new(RefCell::new(Wire::new(transport, early, client.worker.patience.clone())));
     let session =
         Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
-    let mut turns = Turns { session: &session, ending: false, frames: 0, taken: 0, pace: Pace::default() };
+    let mut turns =
+        Turns { session: &session, ending: false, asked: false, frames: 0, taken: 0, pace: Pace::default() };
     begin(client, Waits::Head);
     // Boxed: what shaking hands needs is not kept for as long as the connection lives.
     let mut connection = Box::pin(greet(&mut turns)).await;
@@ -181,6 +182,8 @@ struct Turns<'a> {
     session: &'a Session,
     /// The client was told to go.
     ending: bool,
+    /// A request has come.
+    asked: bool,
     /// So many frames had come when the wait for a head began.
     frames: u64,
     /// So many bytes the client had taken when it was last waited for, and how fast it takes them.
@@ -220,7 +223,10 @@ impl Turns<'_> {
                     client.wait(Waits::Head, patience.header);
                 }
             } else if open > 0 {
+                self.asked = true;
                 client.came(client.waits());
+            } else if client.waits() != Waits::Request && !self.asked && !self.ending {
+                begin(client, Waits::Request);
             } else if client.waits() != Waits::Request {
                 // One that was told to go has that long to say that it has heard.
                 client.wait(Waits::Request, if self.ending { patience.header } else { patience.idle });

@@ -4,7 +4,7 @@ use super::link::Link;
 use crate::upstream::config::Protocol;
 use crate::upstream::conn::Wire;
 use crate::upstream::error::{ErrorKind, ExchangeError};
-use crate::upstream::pool::{Counted, NONE_FREE, Place, Pool};
+use crate::upstream::pool::{Counted, LINE_FULL, NONE_FREE, Place, Pool};
 use crate::upstream::stream::Stream;
 use crate::upstream::timer::Deadline;
 use crate::upstream::tls::Offer;
@@ -82,7 +82,7 @@ impl Pool {
             // Those for whom the connection that is being made has room do not count.
             let room = if self.links.connecting.get() { self.limits.http2.streams } else { 0 };
             if waiting.len() >= self.limits.pending.saturating_add(room) {
-                return Err(ExchangeError::new(ErrorKind::Overloaded));
+                return Err(ExchangeError::because(ErrorKind::Overloaded, LINE_FULL));
             }
             let (sender, receiver) = oneshot::channel();
             waiting.push_back(sender);
