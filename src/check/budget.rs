@@ -10,6 +10,35 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl<'p> Compiler<'p> {
+    /// Failures are named that are worth another attempt, and nothing says how many attempts there may be.
+    pub(super) fn uncounted(&mut self, route: &Route, blocks: &[Rc<Block<'p>>]) {
+        if route.inbound.retries.iter().any(|r| !r.guards.is_empty()) {
+            return;
+        }
+        let said = route.inbound.retries.iter();
+        let said = said.fold(crate::plan::RetryParts::default(), |inner, r| inner.or(&r.what));
+        for id in targets(&route.target) {
+            let upstream = &self.plan.upstreams[id.index()];
+            let retry = said.clone().or(&upstream.retry);
+            if retry.count.is_some() || retry.on.is_none() {
+                continue;
+            }
+            let own = blocks.iter().rev().flat_map(|b| &b.statements).find_map(|f| match &f.statement.kind {
+                StatementKind::Retry(r) => Some(r),
+                _ => None,
+            });
+            let written =
+                self.program.upstreams.iter().filter(|u| u.name.as_ref().is_some_and(|n| n.text == upstream.name));
+            let of_upstream = written.chain(&self.program.upstream_defaults).find_map(|u| u.retry.as_ref());
+            let Some(at) = own.or(of_upstream) else { continue };
+            self.d.push(
+                Diagnostic::new(Code::W0706, at.span, "nothing is ever tried again: the number of retries is missing")
+                    .label("says on what, and not how often")
+                    .help("write `retry 1 on …`"),
+            );
+        }
+    }
+
     /// A response timeout that the total cuts off, and retries that cannot fit into it.
     pub(super) fn budget(&mut self, route: &Route, r: &'p ast::Route, blocks: &[Rc<Block<'p>>]) {
         if route.inbound.timeouts.iter().any(|t| !t.guards.is_empty()) {

@@ -142,10 +142,16 @@ impl Compiler<'_> {
         for n in names {
             if !known.contains(&n.text) {
                 let near = crate::diagnostic::nearest(&n.text, known.iter().map(SmolStr::as_str));
+                let all = || known.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
+                let help = match (near, known.as_slice()) {
+                    (Some(near), _) => format!("there is one called `{near}`"),
+                    (None, []) => format!("give one a name: `listen {} http :8080`", n.text),
+                    (None, _) => format!("there is {}", all()),
+                };
                 self.d.push(
                     Diagnostic::new(Code::E0313, n.span, format!("no listener is called `{}`", n.text))
                         .label("not declared in this program")
-                        .maybe_help(near.map(|n| format!("there is one called `{n}`"))),
+                        .help(help),
                 );
             } else if let Some(l) = self.plan.listeners.iter().find(|l| l.name == n.text && l.redirect_https.is_some())
             {

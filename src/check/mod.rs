@@ -28,7 +28,7 @@ mod upstream;
 
 pub use inputs::Inputs;
 
-use crate::diagnostic::{Code, Diagnostic, Diagnostics};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Label};
 use crate::model::ast::Program;
 use crate::model::import;
 use crate::plan::{Origin, Plan};
@@ -120,8 +120,40 @@ impl<'p> Compiler<'p> {
         c.invariants(&routes);
         // A name that is not declared is one mistake, however often it is used.
         let names = [Code::E0312, Code::E0313, Code::E0314, Code::E0317, Code::E0408];
+        c.torn();
         c.d.merge(0, |d| names.contains(&d.code).then(|| (d.code, d.message.clone())), "used here, too");
         c.plan
+    }
+
+    /// A statement that ends too early, and behind it one that begins with no word: what was torn apart is one mistake.
+    fn torn(&mut self) {
+        let ends =
+            |d: &Diagnostic| d.span.start == d.span.end && matches!(d.code, Code::E0204 | Code::E0514 | Code::E0215);
+        let early: Vec<Span> = self.d.iter().filter(|d| ends(d)).map(|d| d.span).collect();
+        let between = |from: Span, to: Span| {
+            let text = self.sources.text(Span { start: from.end, end: to.start, ..from });
+            text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        };
+        let torn: Vec<(Span, Span)> = (self.d.iter().filter(|d| d.code == Code::E0207))
+            .filter_map(|d| {
+                let before =
+                    early.iter().filter(|e| e.file == d.span.file && e.end <= d.span.start).max_by_key(|e| e.end)?;
+                between(*before, d.span).then_some((*before, d.span))
+            })
+            .collect();
+        self.d.retain(|d| d.code != Code::E0207 || torn.iter().all(|(_, rest)| *rest != d.span));
+        for (early, rest) in torn {
+            self.d.amend(|d| {
+                if ends(d) && d.span == early {
+                    // A route without a target lacks that, too.
+                    if d.code != Code::E0514 {
+                        let help = "a statement ends with its line: what the next line has belongs on this one";
+                        d.help = Some(help.to_owned());
+                    }
+                    d.labels.push(Label { span: rest, message: "this begins a new statement".to_owned() });
+                }
+            });
+        }
     }
 
     /// Which line says it: `span`'s first line, and its text on one line.

@@ -119,6 +119,7 @@ impl<'p> Compiler<'p> {
             outbound,
         };
         self.budget(&route, r, &blocks);
+        self.uncounted(&route, &blocks);
         // Who may call is one question for the whole route.
         self.d.merge(before, |d| (d.code == Code::E0420).then_some(()), "needed here, too");
         let unknown = [Code::E0314, Code::E0315, Code::E0317, Code::E0420, Code::E0606];

@@ -230,6 +230,20 @@ impl<'p> Compiler<'p> {
             }
             Some((a, b))
         });
+        for on in &r.on {
+            let fine = match on.value {
+                ast::RetryOn::Status(status) => status < 400,
+                ast::RetryOn::Class(class) => class < 4,
+                ast::RetryOn::Connect | ast::RetryOn::Reset | ast::RetryOn::Timeout => false,
+            };
+            if fine {
+                self.d.push(
+                    Diagnostic::new(Code::E0602, on.span, "an answer below 400 is no failure")
+                        .label("would be asked for again")
+                        .help("retry on what may be better the next time: `connect`, `timeout`, `503`"),
+                );
+            }
+        }
         RetryParts {
             count: r.count.as_ref().and_then(|e| self.count(e, 0, "the number of retries")).map(|n| n as u32),
             on: (!r.on.is_empty()).then(|| r.on.iter().map(|s| s.value).collect()),

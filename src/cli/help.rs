@@ -35,7 +35,10 @@ pub fn run(args: Args) -> io::Result<Exit> {
         return Ok(Exit::Good);
     }
     let command = gw.find_subcommand_mut(&word).map(|command| command.render_long_help().to_string());
-    let parts: Vec<_> = command.into_iter().chain(language(&word)).collect();
+    let mut parts: Vec<_> = command.into_iter().chain(language(&word)).collect();
+    if parts.is_empty() {
+        parts.extend(within(&word));
+    }
     if parts.is_empty() {
         let known = known(&gw);
         let near = nearest(&word, known.iter().map(String::as_str)).map(|near| format!("; there is `{near}`"));
@@ -74,6 +77,20 @@ fn language(word: &str) -> Vec<String> {
     }));
     all.extend(Code::from_name(word).map(|code| code.page().to_owned()));
     all
+}
+
+/// The statements in whose form a word stands: `burst` of `limit`.
+fn within(word: &str) -> Option<String> {
+    let has = |row: &&Row| {
+        let mut words = row.arguments.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+        row.supported && words.any(|w| w == word)
+    };
+    let mut forms: Vec<String> = statements::rows()
+        .filter(has)
+        .map(|row| format!("  {} {}\n      {}\n", row.word, row.arguments, row.doc))
+        .collect();
+    forms.dedup();
+    (!forms.is_empty()).then(|| format!("{word} is a part of\n\n{}", forms.concat()))
 }
 
 /// A heading, a sentence, and lines with a title; empty ones are left out.

@@ -179,5 +179,5 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         true => io::stdin().lock().read_to_end(&mut bytes).map(drop),
         false => std::fs::read(path).map(|read| bytes = read),
     };
-    read.map(|()| bytes).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+    read.map(|()| bytes).map_err(|error| format!("cannot read `{}`: {}", path.display(), crate::load::reason(&error)))
 }

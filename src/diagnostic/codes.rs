@@ -212,6 +212,7 @@ codes! {
     W0666 Warning "a challenge that may not arrive"
     W0640 Warning "a choice among one server"
     W0705 Warning "retries that do not fit"
+    W0706 Warning "retries without a number"
     W0902 Warning "an invariant about no route"
 }
 

@@ -108,6 +108,11 @@ impl Diagnostics {
         self.list.retain(keep);
     }
 
+    /// Changes what is said so far.
+    pub fn amend(&mut self, change: impl FnMut(&mut Diagnostic)) {
+        self.list.iter_mut().for_each(change);
+    }
+
     /// Of those since `from` that have one key, keeps the first in the source; the places of the others become labels.
     pub fn merge<K: Eq + Hash>(&mut self, from: usize, key: impl Fn(&Diagnostic) -> Option<K>, label: &str) {
         const PLACES: usize = 3;

@@ -151,7 +151,10 @@ fn verdict(out: &mut Page, e: &Explanation) {
     }
     if let Some(b) = &e.budget {
         let attempts = if b.attempts == 1 { "1 attempt".into() } else { format!("{} attempts", b.attempts) };
-        let worst = duration_text(Duration::from_millis(b.worst_case_ms));
+        let worst = match b.worst_case_ms {
+            ms if ms > 1000 && !ms.is_multiple_of(1000) => format!("{}s", ms as f64 / 1000.0),
+            ms => duration_text(Duration::from_millis(ms)),
+        };
         out.line(&format!("At worst the answer begins after {worst}, in {attempts}: {}.", b.how));
     }
 }

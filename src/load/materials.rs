@@ -9,6 +9,7 @@ use crate::policy::auth::{Caller, ClaimSpec, Place, api_key, jwt};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
+use jsonwebtoken::Algorithm;
 use smol_str::SmolStr;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -128,6 +129,7 @@ fn read_keys(auth: &Auth, before: Option<&Verifier>, problems: &mut Vec<Problem>
         .iter()
         .map(|(name, ty, path)| ClaimSpec { name: name.clone(), path: path.to_vec(), ty: ty.clone() })
         .collect();
+    problems.extend(short_secret(auth));
     let made = match &auth.kind {
         AuthKind::Jwt { .. } => jwt_keys(auth, claims, before),
         AuthKind::ApiKey { keys } => api_keys(auth, &claims, keys, before),
@@ -144,6 +146,25 @@ fn read_keys(auth: &Auth, before: Option<&Verifier>, problems: &mut Vec<Problem>
             }
         }
     }
+}
+
+/// A secret must be as long as the hash (RFC 7518, 3.2): a short one is found by trying.
+fn short_secret(auth: &Auth) -> Option<Problem> {
+    let AuthKind::Jwt { algorithms, keys: JwtKeys::Secret(Some(secret)), .. } = &auth.kind else { return None };
+    let wanted = |algorithm: &Algorithm| match algorithm {
+        Algorithm::HS512 => 64,
+        Algorithm::HS384 => 48,
+        _ => 32,
+    };
+    let algorithm = algorithms.iter().max_by_key(|a| wanted(a))?;
+    let (has, wants) = (secret.expose().len(), wanted(algorithm));
+    (has < wants).then(|| Problem {
+        message: format!(
+            "auth `{}`: its secret has {has} bytes, and {algorithm:?} wants {wants} (RFC 7518)",
+            auth.name
+        ),
+        fatal: false,
+    })
 }
 
 fn jwt_keys(auth: &Auth, claims: Vec<ClaimSpec>, before: Option<&Verifier>) -> Result<(u64, Keys), String> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::disk::{entries, reason};
+use super::disk::entries;
 use super::{DiskFiles, imports};
 use crate::source::Files;
 
@@ -18,8 +18,8 @@ pub fn roots(folder: &Path) -> Result<Vec<PathBuf>, String> {
         paths.iter().enumerate().map(|(i, path)| (DiskFiles.identity(path), i)).collect();
     let mut imported_by = Vec::new();
     for path in &paths {
-        let bytes =
-            std::fs::read(path).map_err(|error| format!("cannot read `{}`: {}", path.display(), reason(&error)))?;
+        // What cannot be read is a root, so that whoever reads it says why, and reads the others.
+        let bytes = std::fs::read(path).unwrap_or_default();
         let mut targets = Vec::new();
         for pattern in imports::of(&String::from_utf8_lossy(&bytes)) {
             let pattern = path.parent().unwrap_or(Path::new("")).join(pattern);

@@ -52,7 +52,7 @@ pub(super) fn open_param(span: Span, words: &str) -> Box<Diagnostic> {
     let open = Span { end: span.start + 1, ..span };
     let help = match words {
         "{" => "close it with `}` on its line, or put a space before `{` if a block begins here".to_owned(),
-        _ => format!("write `{words}}}`"),
+        _ => format!("write `{words}}}`, or put a space before `{{` if a block begins here"),
     };
     Diagnostic::new(Code::E0102, open, "this parameter is not closed")
         .label("a `{` that touches a path begins a parameter")

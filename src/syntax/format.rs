@@ -76,7 +76,7 @@ impl<'t> Printer<'t> {
                 self.out.push_str(if i == 0 { " " } else { "; " });
             } else {
                 // A `;` stays where a line break would join the two.
-                if i > 0 && (list[i - 1].items.last().is_some_and(carries_on) || continues(&stmt.items)) {
+                if i > 0 && (carries_on(&list[i - 1].items) || continues(&stmt.items)) {
                     self.out.push(';');
                 }
                 self.comments(&gap, indent);
@@ -266,6 +266,9 @@ fn space(before: &Item, item: &Item) -> bool {
     if is_op(Some(before), ",") || binary(before) || binary(item) || is_op(Some(before), ":") {
         return true;
     }
+    if matches!((&before.kind, &item.kind), (Name(word), Paren(_) | List(_)) if worded(word)) {
+        return true;
+    }
     if is_op(Some(item), ":") {
         // A colon is a character of paths and numbers, so it joins only what it cannot become part of.
         return item.spaced && !matches!(before.kind, Name(_) | Str(_) | Raw(_) | Paren(_) | List(_) | Braces(_));
@@ -274,18 +277,23 @@ fn space(before: &Item, item: &Item) -> bool {
     item.spaced || matches!(before.kind, Braces(_)) || matches!(item.kind, Braces(_))
 }
 
-/// Whether a statement that ends with this item goes on over the end of the line.
-fn carries_on(item: &Item) -> bool {
+/// Whether a statement that ends with these items goes on over the end of the line.
+fn carries_on(items: &[Item]) -> bool {
+    let Some((item, before)) = items.split_last() else { return false };
     match &item.kind {
         ItemKind::Op(o) => binary(item) || o == "," || o == ":",
-        ItemKind::Name(n) => {
-            matches!(
-                n.as_str(),
-                "and" | "or" | "not" | "in" | "matches" | "starts-with" | "ends-with" | "has" | "any" | "all"
-            )
+        // Alone they are words of settings: `issuer any`.
+        ItemKind::Name(n) if matches!(n.as_str(), "any" | "all") => {
+            matches!(before.last().map(|i| &i.kind), Some(ItemKind::Name(has)) if has == "has")
         }
+        ItemKind::Name(n) => worded(n),
         _ => false,
     }
+}
+
+/// Operators that are words.
+fn worded(word: &str) -> bool {
+    matches!(word, "and" | "or" | "not" | "in" | "matches" | "starts-with" | "ends-with" | "has")
 }
 
 /// Whether a line that begins with these items goes on with the statement before it.

@@ -491,6 +491,8 @@ fn caller_type(info: &CallerInfo) -> Type {
 fn name_kind(ty: &Type) -> Option<NameKind> {
     match fit::settled_type(ty) {
         Type::Name(kind) => Some(*kind),
+        // `route.auth == customer` is a mistake of its own.
+        Type::List(element) => name_kind(element),
         _ => None,
     }
 }

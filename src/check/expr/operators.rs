@@ -112,6 +112,12 @@ impl Checker<'_> {
             }
             (Type::String, other) if is_scalar(other) => Some(format!("compare texts: `text({})`", shown::short(b))),
             (other, Type::String) if is_scalar(other) => Some(format!("compare texts: `text({})`", shown::short(a))),
+            (Type::List(element), Type::Name(_)) if matches!(**element, Type::Name(_)) => {
+                let (list, name) = (shown::short(a), shown::short(b));
+                let first =
+                    if matches!(left.ty, Type::Optional(_)) { format!("{list} != null and ") } else { String::new() };
+                Some(format!("it is a list: `{first}{list} has {name}`, or `{list} == [{name}]` for it alone"))
+            }
             (Type::List(_), _) => {
                 Some(format!("ask whether it is in the list: `{} has {}`", shown::short(a), shown::short(b)))
             }
@@ -168,7 +174,7 @@ impl Checker<'_> {
         let (element_typed, whole_typed) = match self.is_only_a_name(element) {
             true => {
                 let whole_typed = self.infer(whole, None);
-                let want = element_type(&whole_typed.ty);
+                let want = element_type(settled_type(&whole_typed.ty));
                 (self.infer(element, want.as_ref()), whole_typed)
             }
             false => {
