@@ -124,7 +124,7 @@ impl<'p> Compiler<'p> {
 /// Every upstream that a target can reach.
 pub(super) fn targets(target: &Target) -> Vec<UpstreamId> {
     match target {
-        Target::Forward(f) => f.to.iter().map(|(_, id)| *id).collect(),
+        Target::Forward(f) => f.to.iter().map(|(_, id)| id).collect(),
         Target::Choice { then, otherwise, .. } => {
             let mut all = targets(then);
             all.extend(targets(otherwise));

@@ -9,7 +9,7 @@ use crate::model::facts::Phase;
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Value;
-use crate::plan::{self, Forward, PathPart, PathTemplate, Target};
+use crate::plan::{self, Forward, PathPart, PathTemplate, QueryTemplate, Sides, Target};
 use smol_str::SmolStr;
 
 impl<'p> Compiler<'p> {
@@ -102,7 +102,11 @@ impl<'p> Compiler<'p> {
                     .help("to keep a caller on one server of an upstream, use `balance hash …` there"),
             );
         }
-        Forward { to: to.into(), at, by: by.unwrap_or_default(), origin: self.origin(t.span) }
+        let to = match &*to {
+            [(_, only)] => Sides::One(*only),
+            _ => Sides::Shares(to.into()),
+        };
+        Forward { to, at, by: by.unwrap_or_default(), origin: self.origin(t.span) }
     }
 
     /// `at /x/{id}?a={b}`: each value one segment, `{rest}` with its slashes.
@@ -127,7 +131,11 @@ impl<'p> Compiler<'p> {
                 }
             }
         }
-        PathTemplate { path: path.into(), query: query.map(Into::into), text: SmolStr::new(self.sources.text(span)) }
+        PathTemplate {
+            path: path.into(),
+            query: query.map(|parts| Box::new(QueryTemplate(parts.into()))),
+            text: SmolStr::new(self.sources.text(span)),
+        }
     }
 
     fn path_value(&mut self, e: &'p Expr, in_query: bool, seen: &mut Seen<'p>) -> PathPart {
@@ -152,9 +160,10 @@ impl<'p> Compiler<'p> {
                     .help(help),
             );
         }
-        match typed.constant {
-            Some(Value::Str(s)) => PathPart::Value(Ir::Const(Value::Str(s))),
-            _ => PathPart::Value(typed.ir),
+        match (typed.constant, typed.ir) {
+            (Some(Value::Str(s)), _) => PathPart::Value(Box::new(Ir::Const(Value::Str(s)))),
+            (_, Ir::Param(slot)) => PathPart::Param(slot),
+            (_, ir) => PathPart::Value(Box::new(ir)),
         }
     }
 }

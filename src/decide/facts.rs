@@ -140,10 +140,8 @@ impl<'a, W: World, T: Trace> Facts<'a> for Reader<'a, W, T> {
     }
 
     fn param(&self, slot: u16) -> Value<'a> {
-        let captures = self.cx.captures.as_ref();
-        let value = captures.and_then(|c| c.value(usize::from(slot))).unwrap_or(Value::Null);
-        self.trace
-            .read(|| captures.and_then(|c| c.name(usize::from(slot))).unwrap_or("?").to_owned(), || shown(&value));
+        let value = self.value_of(slot);
+        self.trace.read(|| self.name_of(slot), || shown(&value));
         value
     }
 
@@ -169,6 +167,22 @@ impl<'a, W: World, T: Trace> Facts<'a> for Reader<'a, W, T> {
 }
 
 impl<'a, W: World, T: Trace> Reader<'a, W, T> {
+    /// The text of a parameter, without making it a value first.
+    pub fn param_text(&self, slot: u16) -> Option<Cow<'a, str>> {
+        self.trace.read(|| self.name_of(slot), || shown(&self.value_of(slot)));
+        self.cx.captures.as_ref()?.text(usize::from(slot))
+    }
+
+    fn value_of(&self, slot: u16) -> Value<'a> {
+        let captures = self.cx.captures.as_ref();
+        captures.and_then(|c| c.value(usize::from(slot))).unwrap_or(Value::Null)
+    }
+
+    fn name_of(&self, slot: u16) -> String {
+        let captures = self.cx.captures.as_ref();
+        captures.and_then(|c| c.name(usize::from(slot))).unwrap_or("?").to_owned()
+    }
+
     fn read(&self, fact: &'a Fact) -> Value<'a> {
         let cx = self.cx;
         let head = cx.head;

@@ -2,7 +2,7 @@
 
 use super::path::{Normalised, PathError};
 use crate::model::ast::{ParamType, PathAllow};
-use crate::plan::router::{Asked, AtHost, Captures, Methods, Misfit, Route, Router, ShowPattern, Split, type_reason};
+use crate::plan::router::{AtHost, Captures, Methods, Misfit, Route, Router, ShowPattern, Split, misfit, type_reason};
 use http::Method;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -139,62 +139,62 @@ pub fn route<'r, T: RouteTrace>(
     let mut done = None;
     // Whether a route was passed over by its `when` alone.
     let mut withheld = false;
-    let _ = host.walk(&path, |Asked { route, candidate }| {
+    let _ = host.walk(&path, |candidate| {
+        let id = candidate.route;
+        let misfit = || router.route(id).and_then(|route| misfit(&route.key.pattern, &path));
         if T::ON && done.is_some() {
-            if !matches!(candidate.misfit(&path), Some(Misfit::Affix)) {
-                trace.candidate(route.id, Verdict::NotAsked);
+            if !matches!(misfit(), Some(Misfit::Affix)) {
+                trace.candidate(id, Verdict::NotAsked);
             }
             return ControlFlow::Continue(());
         }
         if T::ON
-            && let Some(misfit) = candidate.misfit(&path)
+            && let Some(misfit) = misfit()
         {
             // Where the text around a parameter is missing, the pattern itself does not fit: it was no candidate.
             if let Misfit::Type { name, ty, value } = misfit {
-                trace.candidate(route.id, Verdict::PassedOver(Reason::Type { name, ty, value }));
+                trace.candidate(id, Verdict::PassedOver(Reason::Type { name, ty, value }));
             }
             return ControlFlow::Continue(());
         }
         if !candidate.serves(head.method) {
             if T::ON {
-                trace.candidate(
-                    route.id,
-                    Verdict::PassedOver(Reason::Method { asked: head.method, served: &route.key.methods }),
-                );
+                let reason = Reason::Method { asked: head.method, served: &candidate.methods };
+                trace.candidate(id, Verdict::PassedOver(reason));
             }
             return ControlFlow::Continue(());
         }
         if !T::ON && !candidate.fits(&path) {
             return ControlFlow::Continue(());
         }
-        let captures = host.captures(route, &path);
-        if route.key.has_when && !when(route.id, &captures) {
+        let captures = host.captures(candidate, &path);
+        if candidate.has_when && !when(id, &captures) {
             withheld = true;
             if T::ON {
-                trace.candidate(route.id, Verdict::PassedOver(Reason::When));
+                trace.candidate(id, Verdict::PassedOver(Reason::When));
             }
             return ControlFlow::Continue(());
         }
         // The first that fits decides about what readers understand differently; no other route gets the request.
-        done = Some(match head.path.flags().first_missing(route.key.allow) {
+        done = Some(match head.path.flags().first_missing(candidate.allow) {
             Some(flag) => {
                 if T::ON {
-                    trace.candidate(route.id, Verdict::PassedOver(Reason::Path(flag)));
+                    trace.candidate(id, Verdict::PassedOver(Reason::Path(flag)));
                 }
                 RouteOutcome::BadPath(PathError::NotAllowed(flag))
             }
             None => match router.misread(head.host, &path, head.method, candidate) {
                 Some(other) => {
                     if T::ON {
-                        trace.candidate(route.id, Verdict::PassedOver(Reason::Reading(other)));
+                        trace.candidate(id, Verdict::PassedOver(Reason::Reading(other)));
                     }
                     RouteOutcome::BadPath(PathError::OtherReading)
                 }
                 None => {
                     if T::ON {
-                        trace.candidate(route.id, Verdict::Chosen);
+                        trace.candidate(id, Verdict::Chosen);
                     }
-                    RouteOutcome::Found { route: route.id, captures }
+                    RouteOutcome::Found { route: id, captures }
                 }
             },
         });
@@ -202,13 +202,14 @@ pub fn route<'r, T: RouteTrace>(
     });
     match done {
         Some(outcome) => outcome,
-        None => unanswered(&host, head, &path, withheld, when),
+        None => unanswered(router, &host, head, &path, withheld, when),
     }
 }
 
 /// What is said where no route answers.
 #[cold]
 fn unanswered<'r>(
+    router: &'r Router,
     host: &AtHost<'r>,
     head: &RouteHead<'r, '_>,
     path: &Split<'r>,
@@ -220,12 +221,12 @@ fn unanswered<'r>(
     }
     if let Some(other) = other_slash(path.path()) {
         let other = Split::new(&other);
-        let redirected = host.walk(&other, |Asked { route, candidate }| {
-            let fits = route.redirects_slash()
-                && candidate.serves(head.method)
+        let redirected = host.walk(&other, |candidate| {
+            let fits = candidate.serves(head.method)
                 && candidate.fits(&other)
-                && (!route.key.has_when || when(route.id, &host.captures(route, &other)));
-            if fits { ControlFlow::Break(route.id) } else { ControlFlow::Continue(()) }
+                && router.route(candidate.route).is_some_and(Route::redirects_slash)
+                && (!candidate.has_when || when(candidate.route, &host.captures(candidate, &other)));
+            if fits { ControlFlow::Break(candidate.route) } else { ControlFlow::Continue(()) }
         });
         if let ControlFlow::Break(route) = redirected {
             let query = head.query.map_or(String::new(), |q| format!("?{q}"));
@@ -233,9 +234,9 @@ fn unanswered<'r>(
         }
     }
     let mut allowed = Allowed::default();
-    let _ = host.walk(path, |Asked { route, candidate }| {
+    let _ = host.walk(path, |candidate| {
         if candidate.fits(path) {
-            allowed.add(&route.key.methods);
+            allowed.add(&candidate.methods);
         }
         ControlFlow::<()>::Continue(())
     });

@@ -10,15 +10,17 @@ use super::world::{Trace, World};
 use super::{Decided, Outcome};
 use crate::model::eval::eval;
 use crate::model::ir::Ir;
+use crate::model::value::Value;
 use crate::plan::{
-    self, Balance, Inbound, PathPart, PathTemplate, Plan, RetryParts, Route, Step, Target, TimeoutParts, UpstreamId,
-    defaults,
+    self, Balance, Inbound, PathPart, PathTemplate, Plan, RetryParts, Route, Sides, Step, Target, TimeoutParts,
+    UpstreamId, defaults,
 };
 use crate::policy::grpc;
 use crate::policy::limit::Check;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
 use http::Method;
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
@@ -114,10 +116,10 @@ fn forward<'r, W: World, T: Trace>(
     let inbound = &route.inbound;
     let mut forward = outline(id, f, inbound, &reader)?;
     trace.step("target", &f.origin, || {
-        let how = match f.to.len() {
-            1 => "",
-            _ if f.by.is_empty() => ", by chance",
-            _ => ", by its key",
+        let how = match &f.to {
+            Sides::One(_) => "",
+            Sides::Shares(_) if f.by.is_empty() => ", by chance",
+            Sides::Shares(_) => ", by its key",
         };
         let path = forward.path.as_ref().map(|p| format!(" as {p}")).unwrap_or_default();
         format!("goes to `{}`{path}{how}", upstream.name)
@@ -246,22 +248,23 @@ fn sticky_id(value: &str) -> Option<u64> {
 
 /// The side of a weighted target: by key, or by chance.
 fn side<W: World, T: Trace>(f: &plan::Forward, reader: &Reader<'_, W, T>) -> Option<UpstreamId> {
-    if let [(_, only)] = &*f.to {
-        return Some(*only);
-    }
+    let shares = match &f.to {
+        Sides::One(only) => return Some(*only),
+        Sides::Shares(shares) => shares,
+    };
     let bits = match f.by.is_empty() {
         true => (reader.world.random() >> 64) as u64,
         false => hash_key(&f.by, reader),
     };
     // 53 bits fill a float's fraction exactly.
     let mut point = (bits >> 11) as f64 / (1u64 << 53) as f64 * 100.0;
-    for (share, id) in &f.to {
+    for (share, id) in shares {
         if point < *share {
             return Some(*id);
         }
         point -= share;
     }
-    f.to.last().map(|(_, id)| *id)
+    shares.last().map(|(_, id)| *id)
 }
 
 /// The same key gives the same number in every process.
@@ -286,6 +289,8 @@ fn rewrite<'a, W: World, T: Trace>(
     reader: &Reader<'a, W, T>,
 ) -> Result<(), Refused> {
     let bad = |what: String| Refused::new(FailureKind::BadRequest, what);
+    let text = |text: Option<Cow<'a, str>>| text.ok_or_else(|| bad(format!("a value of `at {}` has no text", at.text)));
+    let eval = |ir: &'a Ir| eval(ir, reader).map(Value::into_text).map_err(|e| bad(e.to_string()));
     let mut out = String::with_capacity(64);
     for part in &at.path {
         match part {
@@ -298,11 +303,8 @@ fn rewrite<'a, W: World, T: Trace>(
                 let rest = reader.cx.captures.as_ref().and_then(|c| c.raw(usize::from(*slot)));
                 out.push_str(rest.unwrap_or_default());
             }
-            PathPart::Value(ir) => {
-                let value = eval(ir, reader).map_err(|e| bad(e.to_string()))?;
-                let text = value.text().ok_or_else(|| bad(format!("a value of `at {}` has no text", at.text)))?;
-                out.push_str(&encode_segment(&text));
-            }
+            PathPart::Param(slot) => out.push_str(&encode_segment(&text(reader.param_text(*slot))?)),
+            PathPart::Value(ir) => out.push_str(&encode_segment(&text(eval(ir)?)?)),
         }
     }
     if out.is_empty() {
@@ -314,15 +316,12 @@ fn rewrite<'a, W: World, T: Trace>(
     forward.path = Some(out);
     if let Some(parts) = &at.query {
         let mut query = String::new();
-        for part in parts {
+        for part in &parts.0 {
             match part {
                 PathPart::Text(t) => query.push_str(t),
                 PathPart::Rest(_) => {}
-                PathPart::Value(ir) => {
-                    let value = eval(ir, reader).map_err(|e| bad(e.to_string()))?;
-                    let text = value.text().ok_or_else(|| bad(format!("a value of `at {}` has no text", at.text)))?;
-                    query.push_str(&encode_query(&text));
-                }
+                PathPart::Param(slot) => query.push_str(&encode_query(&text(reader.param_text(*slot))?)),
+                PathPart::Value(ir) => query.push_str(&encode_query(&text(eval(ir)?)?)),
             }
         }
         forward.query = Some(Some(query).filter(|q| !q.is_empty()));

@@ -168,7 +168,7 @@ fn target(plan: &Plan, of: &Target) -> Json {
 fn forwarded(plan: &Plan, forward: &Forward) -> Json {
     let name = |id: UpstreamId| plan.upstream(id).map(|u| u.name.as_str()).unwrap_or_default();
     json!({
-        "to": forward.to.iter().map(|(share, id)| json!({ "upstream": name(*id), "percent": share })).collect::<Vec<_>>(),
+        "to": forward.to.iter().map(|(share, id)| json!({ "upstream": name(id), "percent": share })).collect::<Vec<_>>(),
         "at": forward.at.as_ref().map(|at| at.text.as_str()),
         "by_key": !forward.by.is_empty(),
     })
@@ -189,7 +189,7 @@ fn responded(respond: &Respond) -> Json {
 /// The upstreams that a target can reach, in the order written, with their shares where it has some.
 pub(super) fn upstreams(target: &Target) -> Vec<UpstreamId> {
     match target {
-        Target::Forward(forward) => forward.to.iter().map(|(_, id)| *id).collect(),
+        Target::Forward(forward) => forward.to.iter().map(|(_, id)| id).collect(),
         Target::Choice { then, otherwise, .. } => {
             let mut all = upstreams(then);
             all.extend(upstreams(otherwise));

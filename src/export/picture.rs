@@ -119,8 +119,8 @@ impl Picture {
     fn target(&mut self, group: usize, i: usize, from: &str, target: &Target, label: &str, answers: &mut usize) {
         match target {
             Target::Forward(forward) => {
-                for (share, UpstreamId(u)) in &forward.to {
-                    let share = (forward.to.len() > 1).then(|| format!("{share}%"));
+                for (share, UpstreamId(u)) in forward.to.iter() {
+                    let share = forward.to.are_several().then(|| format!("{share}%"));
                     let at = forward.at.as_ref().map(|at| format!("at {}", at.text));
                     let said = (!label.is_empty()).then(|| label.to_owned());
                     let parts: Vec<_> = said.into_iter().chain(share).chain(at).collect();

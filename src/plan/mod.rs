@@ -463,11 +463,12 @@ impl Target {
     }
 }
 
-/// To an upstream.
+/// To an upstream. What every request reads stands first, as in [`Route`].
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Forward {
-    /// The upstreams with their shares in percent, which sum to 100.
-    pub to: Box<[(f64, UpstreamId)]>,
+    /// The upstreams.
+    pub to: Sides,
     /// `at PATH`.
     pub at: Option<PathTemplate>,
     /// `by KEY`: what keeps its side, and the key for nothing else.
@@ -476,24 +477,57 @@ pub struct Forward {
     pub origin: Origin,
 }
 
+/// The upstreams of a target.
+#[derive(Debug, Clone)]
+pub enum Sides {
+    /// One for all.
+    One(UpstreamId),
+    /// Several with their shares in percent, which sum to 100.
+    Shares(Box<[(f64, UpstreamId)]>),
+}
+
+impl Sides {
+    /// The upstreams with their shares in percent.
+    pub fn iter(&self) -> impl Iterator<Item = (f64, UpstreamId)> {
+        let (one, several) = match self {
+            Sides::One(id) => (Some((100.0, *id)), [].as_slice()),
+            Sides::Shares(shares) => (None, &**shares),
+        };
+        one.into_iter().chain(several.iter().copied())
+    }
+
+    /// Which of them gets a request is a question.
+    pub fn are_several(&self) -> bool {
+        matches!(self, Sides::Shares(_))
+    }
+}
+
 /// `at /x/{id}?a={b}`.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct PathTemplate {
     /// The path's parts.
     pub path: Box<[PathPart]>,
     /// The query's parts; none: the client's query goes along.
-    pub query: Option<Box<[PathPart]>>,
+    pub query: Option<Box<QueryTemplate>>,
     /// As written.
     pub text: SmolStr,
 }
+
+/// The parts of a query. Behind a pointer of its own, the rare query leaves what every request reads in one line of the cache.
+#[derive(Debug, Clone)]
+pub struct QueryTemplate(pub Box<[PathPart]>);
 
 /// A part of a path template.
 #[derive(Debug, Clone)]
 pub enum PathPart {
     /// As it is.
     Text(SmolStr),
-    /// A value, encoded as one segment (or as a query value).
-    Value(Ir),
+    /// The parameter of this slot, encoded as one segment (or as a query value): what most values are, and it lies with the
+    /// other parts.
+    Param(u16),
+    /// Any other value, encoded in the same way.
+    Value(Box<Ir>),
     /// The rest parameter of this slot: keeps its slashes.
     Rest(u16),
 }
@@ -903,5 +937,20 @@ impl Plan {
     /// The file of an origin, as shown.
     pub fn file(&self, origin: &Origin) -> &str {
         self.files.get(origin.file as usize).map_or("", |f| f.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::{offset_of, size_of};
+
+    #[test]
+    fn what_every_request_reads_of_a_route_lies_in_one_line_of_the_cache() {
+        let forward = offset_of!(Route, target) + size_of::<Target>() - size_of::<Forward>();
+        let read = forward + offset_of!(Forward, at) + offset_of!(PathTemplate, text);
+        assert!(read <= 64, "{read}");
+        assert_eq!(size_of::<router::Candidate>(), 64);
+        assert_eq!(size_of::<PathPart>(), 24);
     }
 }

@@ -5,8 +5,9 @@
 //! what is found is what happens, and a finding's request is one that was tried.
 
 use super::hosts::Hosts;
+use super::params::{Misfit, misfit};
 use super::tables::Tables;
-use super::trie::{Misfit, Trie};
+use super::trie::Trie;
 use super::{Methods, RouteKey, fit::Split, order};
 use crate::model::ast::{HostHead, HostPattern, ParamType, PathAllow, Segment};
 use crate::source::Span;
@@ -229,11 +230,12 @@ impl<'a> Analysis<'a> {
         let mut met = Vec::new();
         for (trie, own) in place.own.map(|t| (t, true)).into_iter().chain([(place.any_host, false)]) {
             let _ = trie.walk(&split, &mut |candidate| {
-                let types = match candidate.misfit(&split) {
+                let route = candidate.route as usize;
+                let types = match misfit(&self.routes[route].key.pattern, &split) {
                     Some(Misfit::Affix) => return ControlFlow::<()>::Continue(()),
                     misfit => misfit.is_none(),
                 };
-                met.push(Met { route: candidate.route as usize, types, own });
+                met.push(Met { route, types, own });
                 ControlFlow::Continue(())
             });
         }

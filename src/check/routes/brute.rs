@@ -2,9 +2,9 @@
 
 use super::analysis::{RouteFacts, Witness, analyse};
 use super::fit::Split;
+use super::params::{Misfit, misfit};
 use super::tables::Tables;
 use super::tests::facts;
-use super::trie::Misfit;
 use http::Method;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -25,15 +25,16 @@ fn paths() -> Vec<String> {
 }
 
 /// The routes that are asked, in order: number and whether the types fit.
-fn asked(tables: &Tables, host: Option<&str>, path: &str) -> Vec<(usize, bool)> {
+fn asked(routes: &[RouteFacts], tables: &Tables, host: Option<&str>, path: &str) -> Vec<(usize, bool)> {
     let split = Split::new(path);
     let mut list = Vec::new();
     let own = host.and_then(|h| tables.hosts.find(h)).map(|(trie, _)| trie);
     for trie in own.into_iter().chain([&tables.any_host]) {
         let _ = trie.walk(&split, &mut |c| {
-            match c.misfit(&split) {
+            let route = c.route as usize;
+            match misfit(&routes[route].key.pattern, &split) {
                 Some(Misfit::Affix) => {}
-                misfit => list.push((c.route as usize, misfit.is_none())),
+                misfit => list.push((route, misfit.is_none())),
             }
             ControlFlow::<()>::Continue(())
         });
@@ -60,7 +61,8 @@ impl<'a> World<'a> {
     /// Who answers, and who was passed over before, where `holds` says which `when`s do.
     fn answer(&self, turned: bool, w: &Witness, holds: &dyn Fn(usize) -> bool) -> (Option<usize>, Vec<usize>) {
         let mut passed = Vec::new();
-        for (at, types) in asked(if turned { &self.turned } else { &self.tables }, w.host.as_deref(), &w.path) {
+        let tables = if turned { &self.turned } else { &self.tables };
+        for (at, types) in asked(self.routes, tables, w.host.as_deref(), &w.path) {
             let key = &self.routes[at].key;
             if types && key.methods.serves(&w.method) && (!key.has_when || holds(at)) {
                 return (Some(at), passed);
@@ -93,7 +95,7 @@ impl<'a> World<'a> {
             any_method[at].key.has_when = false;
         }
         let by_method = !s.key.methods.serves(&w.method)
-            && asked(&self.tables, w.host.as_deref(), &w.path).contains(&(strong, true));
+            && asked(self.routes, &self.tables, w.host.as_deref(), &w.path).contains(&(strong, true));
         !(by_method
             && World { routes: &any_method, ..World::new(&any_method, &[strong, weak]) }.order_decides(strong, weak, w))
     }

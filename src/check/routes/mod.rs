@@ -6,6 +6,7 @@ pub mod fit;
 pub mod hosts;
 mod key;
 pub mod order;
+pub mod params;
 mod report;
 mod samples;
 pub mod tables;

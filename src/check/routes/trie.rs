@@ -5,10 +5,11 @@
 //! depends on the patterns that fit, not on how many routes there are. Patterns of the same literals and classes share a
 //! list, whose order is made when the trie is built.
 
-use super::fit::{self, Split};
-use super::key::RouteKey;
+use super::fit::Split;
+use super::key::{Methods, PathFlags, RouteKey};
 use super::order::{self, Class};
-use crate::model::ast::{ParamType, Pattern, Segment};
+use super::params::Params;
+use crate::model::ast::{HostHead, Pattern, Segment};
 use ahash::RandomState;
 use http::Method;
 use std::ops::ControlFlow;
@@ -151,52 +152,36 @@ enum End {
     Rest,
 }
 
-/// A route in a list of a [`Trie`].
+/// A route in a list of a [`Trie`], with what every request asks of it, in one line of the cache.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct Candidate {
     /// Which: the number given with its key.
     pub route: u32,
+    /// It has a `when`.
+    pub has_when: bool,
+    /// `paths allow …` of its api.
+    pub allow: PathFlags,
+    /// A parameter stands in its host.
+    pub has_label: bool,
     /// Its methods.
-    methods: super::Methods,
-    /// What its affixed and typed parameters ask, by segment.
-    tests: Box<[Test]>,
-    /// It stands here by `trailing-slash ignore`.
-    pub other_form: bool,
-}
-
-#[derive(Debug)]
-struct Test {
-    segment: u32,
-    ty: ParamType,
-    name: Box<str>,
-    affix: Option<Box<Affix>>,
-}
-
-/// The literal text around a parameter.
-#[derive(Debug)]
-struct Affix {
-    prefix: Box<str>,
-    suffix: Box<str>,
-}
-
-/// Why a candidate does not fit a path.
-#[derive(Clone, Debug)]
-pub enum Misfit<'a> {
-    /// The literal text around a parameter is not there: the pattern itself does not fit.
-    Affix,
-    /// A parameter is not of its type.
-    Type {
-        /// The parameter.
-        name: &'a str,
-        /// Its type.
-        ty: &'a ParamType,
-        /// What stands in its place, decoded.
-        value: String,
-    },
+    pub methods: Methods,
+    /// The parameters of its pattern.
+    pub params: Params,
 }
 
 impl Candidate {
+    fn new(route: u32, key: &RouteKey) -> Candidate {
+        Candidate {
+            route,
+            has_when: key.has_when,
+            allow: key.allow,
+            has_label: key.hosts.iter().any(|host| matches!(host.head, HostHead::Param(_))),
+            methods: key.methods.clone(),
+            params: Params::of(&key.pattern),
+        }
+    }
+
     /// A request with this method is served.
     pub fn serves(&self, method: &Method) -> bool {
         self.methods.serves(method)
@@ -204,39 +189,12 @@ impl Candidate {
 
     /// Affixes and types fit; the rest of the pattern does because the candidate was met.
     pub fn fits(&self, path: &Split) -> bool {
-        self.tests.iter().all(|t| t.value(path).is_some_and(|value| fit::accepts(&t.ty, value)))
+        self.params.fit(path)
     }
 
-    /// The same where `path` is in lower case and affixes are, too; `plain` is the same path in its own case. Who ignores case
-    /// does so in types as well: either may be of the type.
+    /// The same where `path` is in lower case and affixes are, too; `plain` is the same path in its own case.
     pub fn fits_folded(&self, path: &Split, plain: &Split) -> bool {
-        self.tests.iter().all(|t| {
-            let Some(value) = t.value(path) else { return false };
-            let own = || {
-                let segment = plain.segment(t.segment as usize)?;
-                let before = t.affix.as_ref().map_or(0, |affix| affix.prefix.len());
-                segment.get(before..before + value.len())
-            };
-            fit::accepts(&t.ty, value) || own().is_some_and(|own| fit::accepts(&t.ty, own))
-        })
-    }
-
-    /// Why it does not fit, if it does not.
-    pub fn misfit(&self, path: &Split) -> Option<Misfit<'_>> {
-        let values: Option<Vec<_>> = self.tests.iter().map(|t| t.value(path).map(|v| (t, v))).collect();
-        let Some(values) = values else { return Some(Misfit::Affix) };
-        let (test, value) = values.into_iter().find(|(t, value)| !fit::accepts(&t.ty, value))?;
-        Some(Misfit::Type { name: &test.name, ty: &test.ty, value: fit::decode(value).into_owned() })
-    }
-}
-
-impl Test {
-    fn value<'p>(&self, path: &Split<'p>) -> Option<&'p str> {
-        let segment = path.segment(self.segment as usize)?;
-        match &self.affix {
-            None => fit::between(segment, "", ""),
-            Some(affix) => fit::between(segment, &affix.prefix, &affix.suffix),
-        }
+        self.params.iter().all(|param| param.fits_folded(path, plain))
     }
 }
 
@@ -273,14 +231,7 @@ impl Trie {
         });
         for (node, end, route, key) in places {
             let at = trie.candidates.len() as u32;
-            trie.candidates.push(Candidate {
-                route,
-                methods: key.methods.clone(),
-                tests: tests(&key.pattern.segments),
-                other_form: end != End::Rest
-                    && key.ignores_slash()
-                    && (end == End::Slash) != key.pattern.trailing_slash,
-            });
+            trie.candidates.push(Candidate::new(route, key));
             if let Some(list) = trie.nodes.get_mut(node as usize).and_then(|n| n.ends.get_mut(end as usize)) {
                 if list.end == 0 {
                     list.start = at;
@@ -488,18 +439,4 @@ impl Trie {
             });
         }
     }
-}
-
-fn tests(segments: &[Segment]) -> Box<[Test]> {
-    let tests = segments.iter().enumerate().filter_map(|(at, segment)| match (order::class(segment), segment) {
-        (Class::Affixed | Class::Typed, Segment::Param { name, ty, prefix, suffix }) => Some(Test {
-            segment: at as u32,
-            ty: ty.clone(),
-            name: name.text.as_str().into(),
-            affix: (!prefix.is_empty() || !suffix.is_empty())
-                .then(|| Box::new(Affix { prefix: prefix.as_str().into(), suffix: suffix.as_str().into() })),
-        }),
-        _ => None,
-    });
-    tests.collect()
 }

@@ -10,17 +10,17 @@ mod nearest;
 mod readings;
 
 pub use crate::check::routes::fit::Split;
-pub use crate::check::routes::trie::{Candidate, Misfit};
+pub use crate::check::routes::params::{Misfit, misfit};
+pub use crate::check::routes::trie::Candidate;
 pub use crate::check::routes::{Methods, PathFlags, RouteKey, ShowPattern};
 pub use captures::Captures;
 pub(crate) use nearest::type_reason;
 pub use nearest::{Near, nearest};
 
-use crate::check::routes::fit::Plain;
 use crate::check::routes::hosts::host_name;
 use crate::check::routes::tables::Tables;
 use crate::check::routes::trie::Trie;
-use crate::model::ast::{HostHead, Segment, TrailingSlash};
+use crate::model::ast::TrailingSlash;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
@@ -34,35 +34,13 @@ pub struct Router {
     readings: Option<Box<readings::Readings>>,
 }
 
-/// A route as the router knows it. What a request needs of it lies in one line of the cache.
+/// A route as the router knows it. What a request needs of it lies with its [`Candidate`].
 #[derive(Debug)]
-#[repr(align(64))]
 pub struct Route {
     /// Its id, as given to [`Router::new`].
     pub id: u32,
     /// What decides about its requests.
     pub key: RouteKey,
-    /// Its parameters by slot: the host's first, then the path's from left to right.
-    params: Box<[Param]>,
-}
-
-/// Where a parameter's value stands.
-#[derive(Debug)]
-enum Param {
-    Host,
-    /// A whole segment: the pattern need not be looked at again.
-    Whole(u32, Plain),
-    Segment(u32),
-    Rest(u32),
-}
-
-/// A route that is to be asked.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'r> {
-    /// The route.
-    pub route: &'r Route,
-    /// Its place in the trie, which knows whether it fits.
-    pub candidate: &'r Candidate,
 }
 
 /// A request's host name, with the routes of its host pattern.
@@ -77,13 +55,13 @@ pub struct AtHost<'r> {
 }
 
 impl Router {
-    /// From routes with their ids: those that stand on one listener.
+    /// From routes with their ids, which ascend: those that stand on one listener.
     pub fn new<'k>(keys: impl IntoIterator<Item = (u32, &'k RouteKey)>) -> Router {
-        let keys: Vec<_> = keys.into_iter().collect();
+        let routes: Vec<_> = keys.into_iter().map(|(id, key)| Route { id, key: key.clone() }).collect();
         Router {
-            tables: Tables::new(keys.iter().zip(0..).map(|((_, key), at)| (at, *key))),
-            methods: keys.iter().map(|(_, key)| key.methods.clone()).reduce(|a, b| a.union(&b)),
-            routes: keys.into_iter().map(|(id, key)| Route::new(id, key)).collect(),
+            tables: Tables::new(routes.iter().map(|route| (route.id, &route.key))),
+            methods: routes.iter().map(|route| route.key.methods.clone()).reduce(|a, b| a.union(&b)),
+            routes,
             readings: None,
         }
     }
@@ -91,8 +69,7 @@ impl Router {
     /// With the protection of its routes, by classes in their order: see [`Router::misread`].
     #[must_use]
     pub fn protecting(mut self, classes: Box<[u16]>, weaker: impl Fn(u16, u16) -> bool) -> Router {
-        let keys = self.routes.iter().map(|route| &route.key);
-        self.readings = readings::Readings::new(keys, classes, weaker).map(Box::new);
+        self.readings = readings::Readings::new(&self.routes, &classes, weaker).map(Box::new);
         self
     }
 
@@ -120,46 +97,34 @@ impl Router {
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
+
+    /// A route by its id.
+    pub fn route(&self, id: u32) -> Option<&Route> {
+        let at = self.routes.binary_search_by_key(&id, |route| route.id).ok()?;
+        self.routes.get(at)
+    }
 }
 
 impl<'r> AtHost<'r> {
     /// Shows the routes whose segments fit the path, in the order in which they are asked. Affixes, types, method and
     /// `when` are for `ask` to look at; it breaks to end the walk.
-    pub fn walk<B>(&self, path: &Split, mut ask: impl FnMut(Asked<'r>) -> ControlFlow<B>) -> ControlFlow<B> {
-        let router = self.router;
-        let mut ask = |candidate: &'r Candidate| match router.routes.get(candidate.route as usize) {
-            Some(route) => ask(Asked { route, candidate }),
-            None => ControlFlow::Continue(()),
-        };
+    pub fn walk<B>(&self, path: &Split, mut ask: impl FnMut(&'r Candidate) -> ControlFlow<B>) -> ControlFlow<B> {
         if let Some(own) = self.own {
             own.walk(path, &mut ask)?;
         }
-        router.tables.any_host.walk(path, &mut ask)
+        self.router.tables.any_host.walk(path, &mut ask)
     }
 
     /// The parameters of a route that fits.
-    pub fn captures<'p>(&self, route: &'p Route, path: &Split<'p>) -> Captures<'p>
+    pub fn captures<'p>(&self, candidate: &'p Candidate, path: &Split<'p>) -> Captures<'p>
     where
         'r: 'p,
     {
-        Captures::new(route, *path, self.label.clone())
+        Captures { router: self.router, candidate, path: *path, label: self.label.clone() }
     }
 }
 
 impl Route {
-    fn new(id: u32, key: &RouteKey) -> Route {
-        let host = key.hosts.iter().any(|h| matches!(h.head, HostHead::Param(_))).then_some(Param::Host);
-        let path = key.pattern.segments.iter().zip(0..).filter_map(|(segment, at)| match segment {
-            Segment::Literal(_) => None,
-            Segment::Param { ty, prefix, suffix, .. } => Some(match Plain::of(ty) {
-                Some(ty) if prefix.is_empty() && suffix.is_empty() => Param::Whole(at, ty),
-                _ => Param::Segment(at),
-            }),
-            Segment::Rest(_) => Some(Param::Rest(at)),
-        });
-        Route { id, params: host.into_iter().chain(path).collect(), key: key.clone() }
-    }
-
     /// The other form of its trailing slash is redirected to it.
     pub fn redirects_slash(&self) -> bool {
         self.key.trailing_slash == TrailingSlash::Redirect && crate::check::routes::has_other_slash(&self.key.pattern)

@@ -4,7 +4,7 @@
 //! dots, join slashes. Where such a reading of a path that an open route answers belongs to a route that asks for more, the
 //! service behind the open route might be the one that was to be protected.
 
-use super::{Candidate, Router, Split};
+use super::{Candidate, Route, Router, Split};
 use crate::check::routes::RouteKey;
 use crate::check::routes::hosts::host_name;
 use crate::check::routes::order::class;
@@ -21,7 +21,7 @@ const LAYERS: usize = 8;
 #[derive(Debug)]
 pub struct Readings {
     tables: Tables,
-    /// By route, as the router counts them.
+    /// By id of the route.
     classes: Box<[u16]>,
     /// By class: protects less than the class in the same place of the list.
     weaker: Box<[Box<[bool]>]>,
@@ -30,18 +30,19 @@ pub struct Readings {
 impl Readings {
     /// `classes` gives each route its kind of protection; `weaker(a, b)` says that `a` asks for less than `b` does, or has
     /// something that `b` lacks. Nothing where no kind is weaker than another.
-    pub(super) fn new<'k>(
-        keys: impl Iterator<Item = &'k RouteKey>,
-        classes: Box<[u16]>,
-        weaker: impl Fn(u16, u16) -> bool,
-    ) -> Option<Readings> {
+    pub(super) fn new(routes: &[Route], classes: &[u16], weaker: impl Fn(u16, u16) -> bool) -> Option<Readings> {
         let count = classes.iter().max().map_or(0, |max| max + 1);
         let weaker: Box<[Box<[bool]>]> = (0..count).map(|a| (0..count).map(|b| weaker(a, b)).collect()).collect();
         if !weaker.iter().any(|row| row.contains(&true)) {
             return None;
         }
-        let folded: Vec<RouteKey> = keys.map(folded).collect();
-        Some(Readings { tables: Tables::new((0..).zip(&folded)), classes, weaker })
+        let folded: Vec<_> = routes.iter().map(|route| (route.id, folded(&route.key))).collect();
+        let mut by_id = vec![0; routes.last().map_or(0, |last| last.id as usize + 1)];
+        for (route, class) in routes.iter().zip(classes) {
+            by_id.get_mut(route.id as usize).into_iter().for_each(|place| *place = *class);
+        }
+        let tables = Tables::new(folded.iter().map(|(id, key)| (*id, key)));
+        Some(Readings { tables, classes: by_id.into(), weaker })
     }
 
     fn is_weaker(&self, a: u32, b: u32) -> bool {
@@ -60,7 +61,7 @@ impl Readings {
 impl Router {
     /// Where `chosen` answers a path that a server may read as one of a better protected route: that route.
     #[inline]
-    pub fn misread(&self, host: &str, path: &Split, method: &Method, chosen: &Candidate) -> Option<&super::Route> {
+    pub fn misread(&self, host: &str, path: &Split, method: &Method, chosen: &Candidate) -> Option<&Route> {
         let readings = self.readings.as_deref()?;
         if !readings.is_weak(chosen.route) || has_one_reading(path.path()) {
             return None;
@@ -76,7 +77,7 @@ impl Router {
         path: &Split,
         method: &Method,
         chosen: &Candidate,
-    ) -> Option<&super::Route> {
+    ) -> Option<&Route> {
         let name = host_name(host);
         let own = readings.tables.hosts.find(&name).map(|(trie, _)| trie);
         let tries = own.into_iter().chain([&readings.tables.any_host]);
@@ -95,14 +96,14 @@ impl Router {
                 if stricter { ControlFlow::Break(Some(candidate.route)) } else { ControlFlow::Continue(()) }
             };
             let found = tries.clone().try_for_each(|trie| trie.walk(&folded, &mut ask));
-            self.routes.get(found.break_value()?? as usize)
+            self.route(found.break_value()??)
         })
     }
 
     /// The path as it is fits the route: what kept it from answering is the method or its `when`.
     fn meets(&self, host: &str, path: &Split, route: u32) -> bool {
         self.host(host)
-            .walk(path, |asked| match asked.candidate.route == route && asked.candidate.fits(path) {
+            .walk(path, |candidate| match candidate.route == route && candidate.fits(path) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })
@@ -111,7 +112,7 @@ impl Router {
 
     /// Both are written, and differ in nothing but spelling: that is meant.
     fn tells_apart(&self, a: u32, b: u32) -> bool {
-        let segments = |at: u32| self.routes.get(at as usize).map(|route| folded(&route.key).pattern.segments);
+        let segments = |at: u32| self.route(at).map(|route| folded(&route.key).pattern.segments);
         let (Some(a), Some(b)) = (segments(a), segments(b)) else { return false };
         a.len() == b.len()
             && a.iter().zip(&b).all(|(a, b)| match (a, b) {
@@ -233,8 +234,8 @@ mod tests {
             let keys = keys(&["GET /{x}", protected]);
             let router = Router::new((0..).zip(&keys)).protecting([0, 1].into(), |a, b| a < b);
             let path = Split::new(path);
-            let open = router.host("h").walk(&path, |asked| match asked.candidate.fits(&path) {
-                true => ControlFlow::Break(asked.candidate),
+            let open = router.host("h").walk(&path, |candidate| match candidate.fits(&path) {
+                true => ControlFlow::Break(candidate),
                 false => ControlFlow::Continue(()),
             });
             open.break_value().is_some_and(|open| router.misread("h", &path, &Method::GET, open).is_some())
