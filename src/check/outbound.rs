@@ -21,6 +21,7 @@ impl<'p> Compiler<'p> {
         let (mut on_upstream, mut on_error) = (Vec::new(), Vec::new());
         for (depth, f) in blocks.iter().enumerate().flat_map(|(i, b)| b.statements.iter().map(move |f| (i, f))) {
             let origin = self.origin(f.statement.span);
+            seen.under(f);
             match &f.statement.kind {
                 StatementKind::Response(list) => {
                     for a in list {

@@ -28,8 +28,36 @@ pub(super) struct Seen<'p> {
     pub bound: bool,
     /// What is required, in the order of the file.
     pub requires: Vec<Requirement>,
+    /// What the route's `when` says is there, for everything of the route.
+    given: Vec<SmolStr>,
+    /// What is there besides, by the conditions around the statement that is being checked.
+    pub settled: Vec<SmolStr>,
+    /// The first expression that reads the body.
+    body: Option<plan::Origin>,
     /// Arguments of policies, typed for this route.
     typed: HashMap<*const Arguments<'p>, Rc<Vec<(SmolStr, Typed)>>>,
+}
+
+impl<'p> Seen<'p> {
+    /// Of a statement: what the conditions around it say is there.
+    pub fn under(&mut self, f: &Flat<'p>) {
+        self.settled.clone_from(&self.given);
+        self.settled.extend(f.guards.iter().filter(|g| sees_the_same(g, f)).flat_map(|(when, _)| expr::settled(when)));
+    }
+
+    /// Of the target: only what the route's `when` says.
+    fn under_nothing(&mut self) {
+        self.settled.clone_from(&self.given);
+    }
+}
+
+/// The condition means by its words what the statement means by them.
+fn sees_the_same<'p>((_, arguments): &(&'p Expr, Option<Rc<Arguments<'p>>>), f: &Flat<'p>) -> bool {
+    match (arguments, &f.arguments) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+        _ => false,
+    }
 }
 
 impl<'p> Compiler<'p> {
@@ -80,13 +108,21 @@ impl<'p> Compiler<'p> {
             }
             Guard { condition: typed.ir, origin: self.origin(w.span) }
         });
+        seen.given = r.when.as_ref().map(expr::settled).unwrap_or_default();
         seen.bound = false;
-        let inbound = plan::Inbound { auth, ..self.inbound(&blocks, &mut seen) };
+        let mut inbound = plan::Inbound { auth, ..self.inbound(&blocks, &mut seen) };
         let bound = std::mem::take(&mut seen.bound);
+        seen.under_nothing();
         let target = self.target(&r.target, &mut seen);
         seen.bound = bound;
         let outbound = self.outbound(&blocks, &mut seen);
+        // Whatever reads the body needs it whole, after the target too: the answer, tags, logs.
+        if let (None, Some(first)) = (&inbound.buffer_body, seen.body.take()) {
+            inbound.buffer_body = Some(first);
+            seen.bound = true;
+        }
         // With ten thousand routes what they inherit must not lie in memory ten thousand times: it would never be in the cache.
+        // (What the target reads may be this route's alone.)
         let inherited = own.statements.is_empty() && !seen.bound;
         let (inbound, outbound) = if inherited {
             let of = around.blocks.iter().rev().find(|block| !block.statements.is_empty());
@@ -265,6 +301,7 @@ impl<'p> Compiler<'p> {
             caller: seen.caller.as_ref().map_or(Caller::Unauthenticated, Caller::Known),
             phase,
             arguments: &arguments,
+            settled: &seen.settled,
             ..Env::constant(&self.globals, place)
         };
         if seen.damaged {
@@ -273,6 +310,9 @@ impl<'p> Compiler<'p> {
         let before = self.d.len();
         let typed = expr::check(e, expected, &env, self.d);
         seen.bound |= reads_parameter(&typed.ir);
+        if seen.body.is_none() && typed.reads.any_of(Reads::BODY) {
+            seen.body = Some(self.origin(e.span));
+        }
         if let Some(used) = used {
             self.d.also_since(before, used, "put into effect by this `use`");
         }
@@ -297,12 +337,20 @@ impl<'p> Compiler<'p> {
     pub(super) fn guards(&mut self, f: &Flat<'p>, phase: Phase, seen: &mut Seen<'p>) -> (Box<[Guard]>, Phase) {
         let mut latest = Phase::Constant;
         let mut guards = Vec::with_capacity(f.guards.len());
-        for (e, arguments) in &f.guards {
+        // Each knows what those around it say.
+        let given = seen.given.clone();
+        let inside = std::mem::replace(&mut seen.settled, given);
+        for guard in &f.guards {
+            let (e, arguments) = guard;
             let typed = self.typed(e, Some(&Type::Bool), phase, "a `when`", seen, arguments.as_ref());
             self.undecided(&typed, "what it guards is never done");
             latest = latest.max(typed.phase);
             guards.push(Guard { condition: typed.ir, origin: self.origin(e.span) });
+            if sees_the_same(guard, f) {
+                seen.settled.extend(expr::settled(e));
+            }
         }
+        seen.settled = inside;
         (guards.into(), latest)
     }
 

@@ -46,6 +46,7 @@ impl<'p> Compiler<'p> {
         };
         for (depth, f) in blocks.iter().enumerate().flat_map(|(i, b)| b.statements.iter().map(move |f| (i, f))) {
             let origin = self.origin(f.statement.span);
+            seen.under(f);
             match &f.statement.kind {
                 StatementKind::Cors(c) => {
                     let config = c.as_ref().map(|c| Arc::new(cors::Cors::new(self.cors(c))));
@@ -242,6 +243,7 @@ impl<'p> Compiler<'p> {
                 caller: seen.caller.as_ref().map_or(Caller::Unauthenticated, Caller::Known),
                 phase: Phase::Caller,
                 arguments: &arguments,
+                settled: &seen.settled,
                 ..Env::constant(&self.globals, "the key of a `limit`")
             };
             let mut quiet = crate::diagnostic::Diagnostics::default();
@@ -268,6 +270,7 @@ impl<'p> Compiler<'p> {
             limit: Some(limit),
         };
         let mut seen = Seen::default();
+        seen.under(&f);
         let (what, _) = self.limit(l, &f, &mut seen);
         let origin = self.origin(s.span);
         Some(self.step(&f, Phase::Request, what, &origin, &mut seen).0)
@@ -296,6 +299,8 @@ impl<'p> Compiler<'p> {
             Place::Status => Some(Type::Status),
             _ => None,
         };
+        let outside = seen.settled.len();
+        seen.settled.extend(a.when.iter().flat_map(expr::settled));
         let value = a.value.as_ref().map(|v| {
             let place = if message == Message::Request {
                 "the value of a request field"
@@ -304,6 +309,7 @@ impl<'p> Compiler<'p> {
             };
             self.typed(v, expected.as_ref(), phase, place, seen, f.arguments.as_ref())
         });
+        seen.settled.truncate(outside);
         if let Some(v) = &value {
             let place = match (message, &a.place.value) {
                 (Message::Request, Place::Header(_) | Place::Cookie(_)) => None,

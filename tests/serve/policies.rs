@@ -120,6 +120,25 @@ fn bodies_end_at_body_max() {
 }
 
 #[test]
+fn targets_and_answers_see_the_body() {
+    let gateway = Gateway::serve(
+        "listen http LISTEN\nupstream e { echo }\n\
+         route POST /choice -> e when body.kind == \"y\" else respond 200 json { got: body.kind }\n\
+         route POST /answer -> e { response { set header.x-kind = text(body.kind ?? \"none\") } }\n",
+    );
+    let ask = |path: &str, kind: &str| {
+        let body = format!("{{\"kind\":\"{kind}\"}}");
+        let length = body.len();
+        gateway.ask(&format!(
+            "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    assert_eq!(ask("/choice", "x").text(), "{\"got\":\"x\"}");
+    assert!(ask("/choice", "y").text().contains("/choice"));
+    assert_eq!(ask("/answer", "z").header("x-kind"), Some("z"));
+}
+
+#[test]
 fn what_a_program_says_of_the_log() {
     let program = "listen http LISTEN\nroute GET /quiet -> respond 204 { log none }\nroute GET /loud -> respond 204 { tag tenant = \"acme\" }\n";
     let gateway = Gateway::serve(program);

@@ -442,6 +442,7 @@ impl<'t, 'd> Reader<'t, 'd> {
                 }
                 _ => Some(format!("`{word}` takes no further part here: `{word} {}`", self.row.arguments)),
             },
+            ItemKind::Op(op) if op == "*" => Some("there is no multiplication".to_owned()),
             ItemKind::Op(op) if op == "?" => {
                 Some("a choice is written `match CONDITION { true: …, false: … }`".to_owned())
             }
