@@ -432,9 +432,10 @@ impl Drop for End {
     }
 }
 
-/// Takes out what belongs to the connection (RFC 9110, 7.6.1). `Trailer` stays: hyper sends the trailers that it names.
+/// Takes out what belongs to the connection (RFC 9110, 7.6.1), `Alt-Svc` with it: a server's other ways to itself lead past the
+/// gateway. `Trailer` stays: hyper sends the trailers that it names.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    use http::header::{CONNECTION, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE};
+    use http::header::{ALT_SVC, CONNECTION, PROXY_AUTHENTICATE, TE, TRANSFER_ENCODING, UPGRADE};
     if headers.contains_key(CONNECTION) {
         let lines = headers.get_all(CONNECTION).iter().map(HeaderValue::as_bytes);
         let names = lines.flat_map(|line| line.split(|b| *b == b',')).map(<[u8]>::trim_ascii);
@@ -453,10 +454,11 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
             || *name == UPGRADE
             || *name == TE
             || *name == PROXY_AUTHENTICATE
+            || *name == ALT_SVC
             || matches!(name.as_str(), "keep-alive" | "proxy-connection")
     };
     if headers.keys().any(belongs) {
-        for name in [TRANSFER_ENCODING, UPGRADE, TE, PROXY_AUTHENTICATE] {
+        for name in [TRANSFER_ENCODING, UPGRADE, TE, PROXY_AUTHENTICATE, ALT_SVC] {
             headers.remove(name);
         }
         headers.remove("keep-alive");
@@ -478,6 +480,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("content-length", "3"),
             ("trailer", "x-sum"),
+            ("alt-svc", "h3=\":443\""),
             ("x-end", "1"),
         ] {
             headers.append(http::HeaderName::from_static(name), HeaderValue::from_static(value));
