@@ -265,7 +265,13 @@ impl Client {
 
     /// A request that has come is not yet answered, or was answered with 101.
     pub fn is_answering(&self) -> bool {
-        self.in_flight.get() || self.heads.get() != self.requests.get() || self.tunnel.borrow().is_some()
+        self.in_flight.get() || self.is_ahead() || self.tunnel.borrow().is_some()
+    }
+
+    /// It has sent more requests than the one that is being answered.
+    #[inline]
+    pub fn is_ahead(&self) -> bool {
+        self.heads.get() != self.requests.get()
     }
 
     /// A request is being answered.

@@ -3,7 +3,7 @@
 use super::answers::Answers;
 use super::client::{Client, Waits};
 use super::listen::{Port, Speaks};
-use super::stream::Stream;
+use super::stream::{Lent, Stream};
 use super::tls::Failed;
 use super::transport::Transport;
 use super::worker::Worker;
@@ -214,18 +214,21 @@ async fn serve_http1(mut transport: Transport, mut early: Bytes, client: Rc<Clie
 /// Speaks HTTP/1.1 until the connection has been idle for a while: then it is given back. None if it has ended.
 async fn converse(transport: Transport, early: Bytes, client: &Rc<Client>) -> Option<Transport> {
     let header_max = client.port.header_max();
-    let stream = Stream::new(transport, early, client.clone(), header_max);
+    let stream = Lent::new(Stream::new(transport, early, client.clone(), header_max));
     let answers = Answers::new(client.clone());
     let service = service_fn(move |request| answers.to(request));
     let mut http = client.worker.http.clone();
     // The guard has seen each head whole, so hyper must have room for one.
     http.max_buf_size(header_max.saturating_add(16 * 1024));
-    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = http.serve_connection(TokioIo::new(stream.clone()), service);
     let mut closing = Closing::Not;
     let outcome = poll_fn(|cx| {
         loop {
             if let Poll::Ready(outcome) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(if outcome.is_ok() { Outcome::Done } else { Outcome::Broken });
+            }
+            if client.is_busy() && stream.is_gone(cx) {
+                return Poll::Ready(Outcome::Broken);
             }
             if client.is_overdue(cx) {
                 return Poll::Ready(Outcome::Broken);
@@ -256,8 +259,10 @@ async fn converse(transport: Transport, early: Bytes, client: &Rc<Client>) -> Op
     let Parts { io, read_buf, service, .. } = connection.into_parts();
     // The room for a request.
     drop(service);
-    let clean = io.inner().is_between_requests();
-    let (mut back, unread) = io.into_inner().into_parts();
+    drop(io);
+    let stream = stream.back()?;
+    let clean = stream.is_between_requests();
+    let (mut back, unread) = stream.into_parts();
     match outcome {
         Outcome::Broken => {
             // Nothing may be under way that could be taken for whole.

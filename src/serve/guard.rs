@@ -7,6 +7,7 @@
 //! followed to where the next head begins.
 
 use super::chunks::ChunkScan;
+pub(super) use crate::upstream::head::is_token;
 use std::fmt;
 
 /// The most header fields of a request: as many as hyper reads without a heap.
@@ -211,15 +212,12 @@ impl HeadScan {
     }
 
     fn request_line(&mut self, line: &[u8]) -> Result<(), Refused> {
-        let mut parts = line.split(|b| *b == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return bad("the request line is not `METHOD target HTTP/1.1`");
+        let (method, rest) = before(line, is_token);
+        let (target, version) = before(rest.strip_prefix(b" ").unwrap_or_default(), is_of_uri);
+        let version = match version.strip_prefix(b" ") {
+            Some(version) if !method.is_empty() && !target.is_empty() && !version.contains(&b' ') => version,
+            _ => return odd_request_line(line),
         };
-        if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
-            return bad("the method is not a token");
-        }
         match method {
             b"CONNECT" => return bad("CONNECT is for forward proxies"),
             b"TRACE" => return bad("TRACE would show the fields that the gateway adds"),
@@ -227,9 +225,6 @@ impl HeadScan {
         }
         if target.len() > MAX_TARGET {
             return Err(LONG_TARGET);
-        }
-        if target.is_empty() || !is_of_uri(target) {
-            return bad("a character in the target that no URI may have");
         }
         self.http_10 = match version {
             b"HTTP/1.1" => false,
@@ -245,27 +240,20 @@ impl HeadScan {
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Refused> {
-        let mut name = 0usize;
-        for b in line {
-            if *b == b':' {
-                break;
-            }
-            if !is_token(*b) || *b == b'_' {
-                return match *b {
-                    b'_' => bad("a field name with an underscore"),
-                    b' ' | b'\t' if name == 0 => bad("a folded field"),
-                    b' ' | b'\t' => bad("white space before the colon"),
-                    _ => bad("a field name that is no token"),
-                };
-            }
-            name = name.saturating_add(1);
+        let (name, value) = before(line, |b| is_token(b) && b != b'_');
+        match value.first() {
+            Some(b':') | None => {}
+            Some(b'_') => return bad("a field name with an underscore"),
+            Some(b' ' | b'\t') if name.is_empty() => return bad("a folded field"),
+            Some(b' ' | b'\t') => return bad("white space before the colon"),
+            Some(_) => return bad("a field name that is no token"),
         }
-        let (name, value) = line.split_at_checked(name).unwrap_or((line, b""));
         let Some((b':', value)) = value.split_first() else { return bad("a field without a colon") };
         if name.is_empty() {
             return bad("a field without a name");
         }
-        if value.iter().any(|b| (*b < b' ' && *b != b'\t') || *b == 0x7f) {
+        // To the end, whatever comes: many are looked at in one step.
+        if value.iter().fold(false, |odd, b| odd | ((*b < b' ') & (*b != b'\t')) | (*b == 0x7f)) {
             return bad("a control character in a field");
         }
         match name.len() {
@@ -376,9 +364,33 @@ fn is_url(target: &[u8]) -> bool {
     (begins(b"http://") || begins(b"https://")) && http::Uri::try_from(target).is_ok()
 }
 
+/// What is wrong with a request line, which is not what it should be.
+#[cold]
+fn odd_request_line<T>(line: &[u8]) -> Result<T, Refused> {
+    let mut parts = line.split(|b| *b == b' ');
+    let (Some(method), Some(target), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return bad("the request line is not `METHOD target HTTP/1.1`");
+    };
+    if method.is_empty() || !method.iter().all(|b| is_token(*b)) {
+        return bad("the method is not a token");
+    }
+    if target.len() > MAX_TARGET {
+        return Err(LONG_TARGET);
+    }
+    bad("a character in the target that no URI may have")
+}
+
+/// The bytes before the first that is of another kind, and the rest.
+#[inline]
+fn before(text: &[u8], is_kind: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|b| !is_kind(*b)).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, b""))
+}
+
 /// A target in any form has no other characters.
-pub(super) fn is_of_uri(target: &[u8]) -> bool {
-    target.iter().all(|b| matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"' | b'`'))
+#[inline]
+pub(super) fn is_of_uri(b: u8) -> bool {
+    matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"' | b'`')
 }
 
 /// There is one expectation (RFC 9110, 10.1.1).
@@ -395,41 +407,6 @@ pub(super) fn decimal(text: &[u8]) -> Option<u64> {
         return None;
     }
     std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// `tchar` (RFC 9110, 5.6.2).
-pub(super) fn is_token(b: u8) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut b = 0;
-        while b < 256 {
-            let c = b as u8;
-            #[allow(clippy::indexing_slicing, reason = "constant, and in range")]
-            {
-                table[b] = c.is_ascii_alphanumeric()
-                    || matches!(
-                        c,
-                        b'!' | b'#'
-                            | b'$'
-                            | b'%'
-                            | b'&'
-                            | b'\''
-                            | b'*'
-                            | b'+'
-                            | b'-'
-                            | b'.'
-                            | b'^'
-                            | b'_'
-                            | b'`'
-                            | b'|'
-                            | b'~'
-                    );
-            }
-            b += 1;
-        }
-        table
-    };
-    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
 }
 
 #[cfg(test)]

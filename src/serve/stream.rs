@@ -16,6 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const JOIN: usize = 4 * 1024;
 /// The bytes that a client must take for its patience to begin anew.
 pub const STEP: usize = 4 * 1024;
+/// What is read of a client whose request is being answered, to hear whether it is still there.
+const LOOK: usize = 4 * 1024;
 /// What is kept of that which follows a request for another protocol, until it is answered.
 const EARLY: usize = 64 * 1024;
 /// What hyper gets for a request that was refused: the service knows by its number what to answer.
@@ -60,7 +62,33 @@ impl Stream {
     pub fn into_parts(self) -> (Transport, Bytes) {
         let mut rest = BytesMut::from(&self.ready[..]);
         rest.extend_from_slice(&self.held);
+        rest.extend_from_slice(&self.early);
         (self.transport, rest.freeze())
+    }
+
+    /// Whether a client whose request is being answered has gone; if not, the task is woken when something comes of it. hyper would
+    /// look by reading into a buffer of its own, which takes new memory for each request.
+    #[inline]
+    pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        // What is there of further requests comes first.
+        if !self.early.is_empty() || !self.is_between_requests() || self.client.is_ahead() {
+            return false;
+        }
+        self.transport.tcp().poll_read_ready(cx).is_ready() && self.look(cx)
+    }
+
+    #[cold]
+    fn look(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut buf = [0; LOOK];
+        let mut came = ReadBuf::new(&mut buf);
+        match Pin::new(&mut self.transport).poll_read(cx, &mut came) {
+            Poll::Ready(Ok(())) => {
+                self.early = Bytes::copy_from_slice(came.filled());
+                self.early.is_empty()
+            }
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
     }
 
     /// Nothing came: what is waited for?
@@ -131,6 +159,65 @@ impl Stream {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// The stream in hyper's hands.
+#[derive(Clone)]
+pub struct Lent(Rc<RefCell<Stream>>);
+
+impl Lent {
+    /// Lends a stream.
+    pub fn new(stream: Stream) -> Lent {
+        Lent(Rc::new(RefCell::new(stream)))
+    }
+
+    /// [`Stream::is_gone`].
+    #[inline]
+    pub fn is_gone(&self, cx: &mut Context<'_>) -> bool {
+        self.0.borrow_mut().is_gone(cx)
+    }
+
+    /// The stream, from the last who has it.
+    pub fn back(self) -> Option<Stream> {
+        Rc::into_inner(self.0).map(RefCell::into_inner)
+    }
+}
+
+impl AsyncRead for Lent {
+    #[inline]
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Lent {
+    #[inline]
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
+    }
+
+    #[inline]
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
     }
 }
 

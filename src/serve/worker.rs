@@ -168,8 +168,8 @@ fn seed() {
 
 async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver<Command>) {
     let mut http = http1::Builder::new();
-    // Our own guard and deadlines stand before hyper's.
-    http.half_close(false).header_read_timeout(None);
+    // Our own guard and deadlines stand before hyper's, and `Stream::is_gone` looks after clients.
+    http.half_close(true).header_read_timeout(None);
     let worker = Rc::new(Worker {
         timer: Timer::new(),
         patience: Timer::with_tick(CLIENT_TICK),

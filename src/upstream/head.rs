@@ -4,7 +4,6 @@ use super::error::Malformed;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use std::mem::MaybeUninit;
 
 /// The most header fields that a response may have.
 pub const MAX_HEADERS: usize = 100;
@@ -78,12 +77,14 @@ impl HeadReader {
     /// # Errors
     /// Whatever is not clean HTTP/1.x, or longer than `limit` bytes.
     pub fn read(&mut self, buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
-        match self.end(buf)? {
+        let mut lines = 0;
+        match self.end(buf, &mut lines)? {
             Some(end) if end > limit => Err(Malformed::HeadTooLarge),
             Some(end) => {
                 self.seen = 0;
                 let head = buf.split_to(end);
-                parse(&if self.lasting { Bytes::copy_from_slice(&head) } else { head.freeze() }).map(Some)
+                let head = if self.lasting { Bytes::copy_from_slice(&head) } else { head.freeze() };
+                parse(&head, lines).map(Some)
             }
             None => {
                 // What can never become a head is said at once: a server may wait for an answer to it.
@@ -94,8 +95,8 @@ impl HeadReader {
         }
     }
 
-    /// Where the head ends: behind its empty line. httparse would let a lone LF end a line.
-    fn end(&self, buf: &[u8]) -> Result<Option<usize>, Malformed> {
+    /// Where the head ends: behind its empty line. Counts the lines on the way there.
+    fn end(&self, buf: &[u8], lines: &mut usize) -> Result<Option<usize>, Malformed> {
         // The last line may have come without its LF, and the LF without what it ends.
         let mut from = self.seen.saturating_sub(3);
         while let Some(at) = buf.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -107,56 +108,158 @@ impl HeadReader {
             if buf.get(from..from + 2) == Some(b"\r\n") {
                 return Ok(Some(from + 2));
             }
+            *lines += 1;
         }
         Ok(None)
     }
 }
 
-/// Whether the beginning of a head is already wrong.
+/// Whether the beginning of a head, whose lines all end in CR LF, is already wrong.
 #[cold]
 fn doubt(buf: &[u8]) -> Result<(), Malformed> {
-    read_with(buf, |_| Ok(()))
-}
-
-/// Runs httparse over `head` and hands on what it found, complete or not.
-fn read_with<T>(
-    head: &[u8],
-    found: impl FnOnce(&httparse::Response<'_, '_>) -> Result<T, Malformed>,
-) -> Result<T, Malformed> {
-    // httparse skips empty lines before the status line; nothing may stand there.
-    if matches!(head.first(), Some(b'\r' | b'\n')) {
-        return Err(Malformed::StatusLine);
-    }
-    let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, head, &mut slots);
-    match parsed {
-        Ok(_) => found(&response),
-        Err(httparse::Error::TooManyHeaders) => Err(Malformed::TooManyHeaders),
-        Err(httparse::Error::Status | httparse::Error::Version | httparse::Error::Token) => Err(Malformed::StatusLine),
-        Err(_) => Err(if response.code.is_some() { Malformed::Header } else { Malformed::StatusLine }),
-    }
-}
-
-fn parse(head: &Bytes) -> Result<Head, Malformed> {
-    read_with(head, |response| {
-        let (Some(code), Some(minor)) = (response.code, response.version) else {
-            return Err(Malformed::StatusLine);
+    for (n, line) in buf.split_inclusive(|b| *b == b'\n').enumerate() {
+        // A CR is followed by its LF, or wrong.
+        let (line, whole) = match line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\r")) {
+            Some(line) => (line, true),
+            None => (line, false),
         };
-        let status = StatusCode::from_u16(code).map_err(|_| Malformed::StatusLine)?;
-        let version = if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
-        let mut headers = HeaderMap::with_capacity(response.headers.len());
-        let mut facts = Facts::default();
-        for field in response.headers.iter() {
-            let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Header)?;
-            let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).map_err(|_| Malformed::Header)?;
-            facts.note(&name, &value)?;
-            headers.append(name, value);
+        if n > MAX_HEADERS && !line.is_empty() {
+            return Err(Malformed::TooManyHeaders);
         }
-        let framing = facts.framing(version)?;
-        let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
-        Ok(Head { status, version, headers, framing, keep_alive })
-    })
+        match n {
+            0 => {
+                let mut begun = *b"HTTP/1.1 200";
+                match begun.get_mut(..line.len()).filter(|_| !whole) {
+                    Some(begin) => {
+                        begin.copy_from_slice(line);
+                        status_line(&begun)?
+                    }
+                    None => status_line(line)?,
+                };
+            }
+            _ if line.is_empty() || (!whole && line.iter().all(|b| is_token(*b))) => {}
+            _ => {
+                let (_, value) = field(line)?;
+                if !is_text(value) {
+                    return Err(Malformed::Header);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a whole head. `lines` is about the number of its fields.
+fn parse(head: &Bytes, lines: usize) -> Result<Head, Malformed> {
+    let (line, mut rest) = cut(head);
+    let (status, version) = status_line(line)?;
+    let mut headers = HeaderMap::with_capacity(lines.min(MAX_HEADERS));
+    let mut facts = Facts::default();
+    for n in 0.. {
+        let (line, behind) = cut(rest);
+        if line.is_empty() {
+            break;
+        }
+        if n == MAX_HEADERS {
+            return Err(Malformed::TooManyHeaders);
+        }
+        rest = behind;
+        let (name, value) = field(line)?;
+        let name = HeaderName::from_bytes(name).map_err(|_| Malformed::Header)?;
+        // It looks at each character.
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| Malformed::Header)?;
+        facts.note(&name, &value)?;
+        headers.append(name, value);
+    }
+    let framing = facts.framing(version)?;
+    let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
+    Ok(Head { status, version, headers, framing, keep_alive })
+}
+
+/// The first line, without its CR LF, and what is behind it.
+#[inline]
+fn cut(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+    let (line, rest) = text.split_at_checked(end).unwrap_or((text, b""));
+    (line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..).unwrap_or_default())
+}
+
+/// `HTTP/1.x SSS[ reason]` (RFC 9112, 4). Some servers leave out the space before an empty reason.
+fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Malformed> {
+    let version = match line.get(..9) {
+        Some(b"HTTP/1.1 ") => Version::HTTP_11,
+        Some(b"HTTP/1.0 ") => Version::HTTP_10,
+        _ => return Err(Malformed::StatusLine),
+    };
+    let status = line.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
+    match (status, line.get(12..)) {
+        (Some(status), Some([])) => Ok((status, version)),
+        (Some(status), Some([b' ', reason @ ..])) if is_text(reason) => Ok((status, version)),
+        _ => Err(Malformed::StatusLine),
+    }
+}
+
+/// A field's name, which is a token, and its value without the white space around it, whose characters are still to be looked at
+/// (RFC 9112, 5).
+#[inline]
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let end = line.iter().position(|b| !is_token(*b)).unwrap_or(line.len());
+    match line.split_at_checked(end) {
+        Some((name, [b':', value @ ..])) if !name.is_empty() => Ok((name, trim(value))),
+        _ => Err(Malformed::Header),
+    }
+}
+
+#[inline]
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// No control characters but tabs (RFC 9110, 5.5).
+fn is_text(text: &[u8]) -> bool {
+    text.iter().all(|b| (*b >= b' ' && *b != 0x7f) || *b == b'\t')
+}
+
+/// `tchar` (RFC 9110, 5.6.2).
+#[inline]
+pub fn is_token(b: u8) -> bool {
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut b = 0;
+        while b < 256 {
+            let c = b as u8;
+            #[allow(clippy::indexing_slicing, reason = "constant, and in range")]
+            {
+                table[b] = c.is_ascii_alphanumeric()
+                    || matches!(
+                        c,
+                        b'!' | b'#'
+                            | b'$'
+                            | b'%'
+                            | b'&'
+                            | b'\''
+                            | b'*'
+                            | b'+'
+                            | b'-'
+                            | b'.'
+                            | b'^'
+                            | b'_'
+                            | b'`'
+                            | b'|'
+                            | b'~'
+                    );
+            }
+            b += 1;
+        }
+        table
+    };
+    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
 }
 
 /// What the fields say about framing and the connection.

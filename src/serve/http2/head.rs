@@ -35,7 +35,7 @@ pub fn check(
     if path.len() > MAX_TARGET {
         return Err(LONG_TARGET);
     }
-    if !is_of_uri(path.as_bytes()) {
+    if !path.bytes().all(is_of_uri) {
         return bad("a character in the target that no URI may have");
     }
     if !path.starts_with('/') && (path != "*" || parts.method != Method::OPTIONS) {
