@@ -76,6 +76,9 @@ impl Answer {
     }
 }
 
+static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 impl Decided<'_> {
     /// What happens when the upstream could not be asked or gave no answer.
     pub fn fail(&mut self, kind: FailureKind, detail: impl Into<String>) {
@@ -204,10 +207,9 @@ impl Decided<'_> {
     /// RateLimit and CORS fields, then `response { … }`.
     fn edit<W: World, T: Trace>(&self, parts: &mut response::Parts, world: &W, trace: &T) {
         if let Some(limits) = &self.rate_limits {
-            let fields = [("ratelimit-policy", &limits.policy), ("ratelimit", &limits.remaining)];
-            for (name, value) in fields {
+            for (name, value) in [(&RATELIMIT_POLICY, &limits.policy), (&RATELIMIT, &limits.remaining)] {
                 if let Some(v) = value {
-                    parts.headers.insert(HeaderName::from_static(name), v.clone());
+                    parts.headers.insert(name.clone(), v.clone());
                 }
             }
         }

@@ -11,6 +11,7 @@ use crate::plan::{LimitKind, LimitUse, Plan, Step};
 use crate::policy::limit::{self, Check, Kind, RateLimits};
 use crate::policy::problem::FailureKind;
 use http::HeaderValue;
+use std::ops::Range;
 use std::time::Duration;
 
 /// All limits of a phase are tested, then all taken.
@@ -22,17 +23,20 @@ pub(super) async fn limits<W: World, T: Trace>(
     trace: &T,
 ) -> Result<(), Refused> {
     let cx = &decided.cx;
-    let mut keys: Vec<(usize, Vec<u8>, Kind)> = Vec::with_capacity(steps.len());
+    // All keys, one behind the other, and which belongs to which limit.
+    let mut text = Vec::with_capacity(64);
+    let mut counted: Vec<(usize, Range<usize>, Kind)> = Vec::with_capacity(steps.len());
     for (i, step) in steps.iter().enumerate() {
         let reader = Reader { cx, world, trace, response: None };
         if !holds(&step.guards, &reader) {
             trace.step(phase, &step.origin, || "not counted: its `when` does not hold".into());
             continue;
         }
-        let mut key = Vec::with_capacity(32);
-        match limit_key(&step.what, &reader, &mut key) {
+        let from = text.len();
+        match limit_key(&step.what, &reader, &mut text) {
             Ok(true) => {}
             Ok(false) => {
+                text.truncate(from);
                 trace.step(phase, &step.origin, || "not counted: its key is absent".into());
                 continue;
             }
@@ -41,7 +45,7 @@ pub(super) async fn limits<W: World, T: Trace>(
         match limit_kind(cx.plan, &step.what, &reader) {
             Some(kind) => {
                 trace.keep(i);
-                keys.push((i, key, kind));
+                counted.push((i, from..text.len(), kind));
             }
             None => {
                 return Err(Refused::new(
@@ -52,24 +56,24 @@ pub(super) async fn limits<W: World, T: Trace>(
         }
     }
     let identity = |i: usize| steps.get(i).and_then(|s| cx.plan.limits.get(s.what.limit.index()));
-    let checks: Vec<Check<'_>> = keys
+    let checks: Vec<Check<'_>> = counted
         .iter()
         .map(|(i, key, kind)| Check {
             limit: identity(*i).map_or(0, |l| l.identity),
-            key,
+            key: text.get(key.clone()).unwrap_or_default(),
             kind: *kind,
             report_only: steps.get(*i).is_some_and(|s| s.report_only),
         })
         .collect();
     let mut verdict = world.take(&checks).await;
-    let name = |n: usize| keys.get(n).and_then(|(i, _, _)| identity(*i)).map_or("limit", |l| l.name.as_str());
+    let name = |n: usize| counted.get(n).and_then(|(i, _, _)| identity(*i)).map_or("limit", |l| l.name.as_str());
     let fields = RateLimits::new(&checks, &verdict, name);
     if T::ON {
-        for (n, (i, key, kind)) in keys.iter().enumerate() {
+        for (n, ((i, _, kind), check)) in counted.iter().zip(&checks).enumerate() {
             let Some(step) = steps.get(*i) else { continue };
             let key = match step.what.key.len() {
                 0 => "one counter for all".into(),
-                1 => format!("key {:?}", String::from_utf8_lossy(key)),
+                1 => format!("key {:?}", String::from_utf8_lossy(check.key)),
                 n => format!("a key of {n} parts"),
             };
             let of = verdict.refused.filter(|(r, _)| *r == n).or(verdict.tightest.filter(|(t, _)| *t == n));

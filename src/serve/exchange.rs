@@ -338,8 +338,6 @@ impl Attempts<'_, '_> {
             method,
             expect_continue: false,
             upgrade: self.decided.cx.head.upgrade.is_some(),
-            // HPACK remembers them for as long as the client's connection lives (RFC 7541, 2.3.2).
-            lasting: matches!(self.interim, Interim::Http2(_)),
             timeouts: Timeouts { connect, response: timeouts.response.unwrap_or(defaults::RESPONSE), idle: self.idle },
             limits: Limits::default(),
             interim: self.interim.is_welcome().then_some(&mut interim as &mut dyn FnMut(StatusCode, HeaderMap)),

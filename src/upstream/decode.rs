@@ -3,7 +3,21 @@
 use super::chunked::{self, Event};
 use super::error::{ErrorKind, ExchangeError};
 use super::head::Framing;
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Pieces up to this size are copied: that costs less than sharing the buffer, which then serves the next read as it is.
+const COPY: usize = 1024;
+
+fn take(buf: &mut BytesMut, n: usize) -> Bytes {
+    match buf.get(..n) {
+        Some(piece) if n <= COPY => {
+            let piece = Bytes::copy_from_slice(piece);
+            buf.advance(n);
+            piece
+        }
+        _ => buf.split_to(n).freeze(),
+    }
+}
 
 /// Decodes one response body.
 #[derive(Debug)]
@@ -38,10 +52,10 @@ impl Decoder {
             Self::Length(left) => {
                 let n = buf.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= n as u64;
-                Ok(Some(Event::Data(buf.split_to(n).freeze())))
+                Ok(Some(Event::Data(take(buf, n))))
             }
             Self::Chunked(decoder) => Ok(decoder.decode(buf)?),
-            Self::Close => Ok(Some(Event::Data(buf.split().freeze()))),
+            Self::Close => Ok(Some(Event::Data(take(buf, buf.len())))),
         }
     }
 

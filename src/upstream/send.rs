@@ -31,8 +31,6 @@ pub struct Request<'a> {
     pub expect_continue: bool,
     /// The head has `Upgrade`: 101 is welcome.
     pub upgrade: bool,
-    /// The fields of the answer are kept for longer than it takes.
-    pub lasting: bool,
     /// How long everything may take.
     pub timeouts: Timeouts,
     /// What the server may send at most.
@@ -49,7 +47,6 @@ impl<'a> Request<'a> {
             method,
             expect_continue: false,
             upgrade: false,
-            lasting: false,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             interim: None,
@@ -109,8 +106,10 @@ where
         let wire = &mut *conn.wire();
         let upload = Upload::start(wire, request.method, head, body, request.expect_continue);
         let heard = !wire.read.is_empty();
-        let reader = HeadReader::new(request.lasting);
-        (Exchange { upload, phase: Phase::Begin, broken: None, reader, heard, interim: 0 }, wire.reused)
+        (
+            Exchange { upload, phase: Phase::Begin, broken: None, reader: HeadReader::default(), heard, interim: 0 },
+            wire.reused,
+        )
     };
     let found = poll_fn(|cx| exchange.poll(cx, &conn, request, body)).await;
     let Exchange { upload, phase, broken, heard, .. } = exchange;

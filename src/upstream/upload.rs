@@ -69,7 +69,7 @@ impl Upload {
             }
             Some(length) => {
                 wire.write.extend_from_slice(b"content-length: ");
-                write_decimal(&mut wire.write, length);
+                wire.write.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
                 wire.write.extend_from_slice(b"\r\n");
                 Rest::Length(length)
             }
@@ -249,33 +249,4 @@ impl Upload {
 
 fn ended_early() -> ExchangeError {
     ExchangeError::because(ErrorKind::RequestBody, "shorter than its content-length")
-}
-
-fn write_decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let mut left = number;
-    let mut count = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (left % 10) as u8;
-        left /= 10;
-        count += 1;
-        if left == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::write_decimal;
-
-    #[test]
-    fn decimals() {
-        for number in [0, 7, 10, 99, 1_000, 102_400, u64::MAX] {
-            let mut out = Vec::new();
-            write_decimal(&mut out, number);
-            assert_eq!(out, number.to_string().as_bytes());
-        }
-    }
 }

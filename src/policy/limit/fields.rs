@@ -3,8 +3,10 @@
 
 use super::{Check, Kind, Standing, Verdict, nanos};
 use http::HeaderValue;
-use std::fmt::Write;
 use std::time::Duration;
+
+/// Room for most items.
+const ITEM: usize = 64;
 
 /// The fields that an answer carries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct RateLimits {
 impl RateLimits {
     /// The fields for `checks`, called by `name`, that got `verdict`.
     pub fn new<'n>(checks: &[Check<'_>], verdict: &Verdict, name: impl Fn(usize) -> &'n str) -> RateLimits {
-        let mut policy = String::new();
+        let mut policy = String::with_capacity(ITEM * checks.len());
         for (index, check) in checks.iter().enumerate().filter(|(_, check)| !check.report_only) {
             if !policy.is_empty() {
                 policy.push_str(", ");
@@ -28,7 +30,7 @@ impl RateLimits {
             policy_item(&mut policy, name(index), &check.kind);
         }
         let remaining = verdict.refused.or(verdict.tightest).and_then(|(index, standing)| {
-            let mut text = String::new();
+            let mut text = String::with_capacity(ITEM);
             remaining_item(&mut text, name(index), &checks.get(index)?.kind, &standing);
             HeaderValue::try_from(text).ok()
         });
@@ -45,24 +47,37 @@ impl RateLimits {
 /// A bucket's quota is its burst, in the time in which it fills.
 pub fn policy_item(out: &mut String, name: &str, kind: &Kind) {
     quoted(out, name);
-    let _ = match *kind {
-        Kind::Sliding(rate) | Kind::Fixed(rate) => write!(out, ";q={};w={}", rate.count, seconds(rate.per)),
+    match *kind {
+        Kind::Sliding(rate) | Kind::Fixed(rate) => {
+            number(out, ";q=", rate.count);
+            number(out, ";w=", seconds(rate.per));
+        }
         Kind::Bucket { rate, burst } => {
             let fill = u128::from(nanos(rate.per)) * u128::from(burst) / u128::from(rate.count.max(1));
             let fill = Duration::from_nanos(u64::try_from(fill).unwrap_or(u64::MAX));
-            write!(out, ";q={burst};w={}", seconds(fill))
+            number(out, ";q=", burst);
+            number(out, ";w=", seconds(fill));
         }
-        Kind::Concurrent(max) => write!(out, ";q={max};qu=\"concurrent-requests\""),
-    };
+        Kind::Concurrent(max) => {
+            number(out, ";q=", max);
+            out.push_str(";qu=\"concurrent-requests\"");
+        }
+    }
 }
 
 /// Writes the item of `RateLimit`: `"name";r=50;t=30`.
 pub fn remaining_item(out: &mut String, name: &str, kind: &Kind, standing: &Standing) {
     quoted(out, name);
-    let _ = write!(out, ";r={}", standing.remaining);
+    number(out, ";r=", standing.remaining);
     if !matches!(kind, Kind::Concurrent(_)) {
-        let _ = write!(out, ";t={}", seconds_or_zero(standing.reset));
+        number(out, ";t=", seconds_or_zero(standing.reset));
     }
+}
+
+/// Each answer has some: the formatting machinery would cost several times as much.
+fn number(out: &mut String, what: &str, number: u64) {
+    out.push_str(what);
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 /// `Retry-After`: whole seconds, rounded up, at least one.
@@ -81,11 +96,15 @@ fn seconds_or_zero(length: Duration) -> u64 {
 /// An sf-string (RFC 9651): what it cannot hold is left out.
 fn quoted(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars().filter(|c| matches!(c, ' '..='~')) {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\')) {
+        out.push_str(text);
+    } else {
+        for c in text.chars().filter(|c| matches!(c, ' '..='~')) {
+            if matches!(c, '"' | '\\') {
+                out.push('\\');
+            }
+            out.push(c);
         }
-        out.push(c);
     }
     out.push('"');
 }
