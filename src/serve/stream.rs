@@ -94,7 +94,7 @@ impl Stream {
     /// Nothing came: what is waited for?
     fn nothing_came(&self) {
         let client = &self.client;
-        // hyper reads once more before it hands a request over.
+        // It has, for its answer.
         if client.is_answering() {
             return;
         }

@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 /// The most header fields that a response may have.
 pub const MAX_HEADERS: usize = 100;
 
-/// Room for the fields that the gateway adds to a response.
-const ADDED: usize = 3;
+/// Room for the fields of most responses, with those that the gateway adds.
+const FIELDS: usize = 12;
 
 /// A parsed response head.
 #[derive(Debug)]
@@ -73,26 +73,22 @@ impl HeadReader {
     /// # Errors
     /// Whatever is not clean HTTP/1.x, or longer than `limit` bytes.
     pub fn read(&mut self, buf: &mut BytesMut, limit: usize) -> Result<Option<Head>, Malformed> {
-        let mut lines = 0;
-        match self.end(buf, &mut lines)? {
-            Some(end) if end > limit => Err(Malformed::HeadTooLarge),
-            Some(end) => {
-                self.seen = 0;
-                let head = parse(buf.get(..end).unwrap_or_default(), lines);
-                buf.advance(end);
-                head.map(Some)
-            }
-            None => {
-                // What can never become a head is said at once: a server may wait for an answer to it.
-                doubt(buf)?;
-                self.seen = buf.len();
-                if self.seen >= limit { Err(Malformed::HeadTooLarge) } else { Ok(None) }
-            }
+        // Most heads come whole: only the others are worth looking for their end first.
+        if (self.seen == 0 || self.is_whole(buf)?)
+            && let Some((head, end)) = parse(buf)?
+        {
+            self.seen = 0;
+            buf.advance(end);
+            return if end > limit { Err(Malformed::HeadTooLarge) } else { Ok(Some(head)) };
         }
+        // What can never become a head is said at once: a server may wait for an answer to it.
+        doubt(buf)?;
+        self.seen = buf.len();
+        if self.seen >= limit { Err(Malformed::HeadTooLarge) } else { Ok(None) }
     }
 
-    /// Where the head ends: behind its empty line. Counts the lines on the way there.
-    fn end(&self, buf: &[u8], lines: &mut usize) -> Result<Option<usize>, Malformed> {
+    /// The empty line has come.
+    fn is_whole(&self, buf: &[u8]) -> Result<bool, Malformed> {
         // The last line may have come without its LF, and the LF without what it ends.
         let mut from = self.seen.saturating_sub(3);
         while let Some(at) = buf.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -102,15 +98,14 @@ impl HeadReader {
             }
             from = lf + 1;
             if buf.get(from..from + 2) == Some(b"\r\n") {
-                return Ok(Some(from + 2));
+                return Ok(true);
             }
-            *lines += 1;
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
-/// Whether the beginning of a head, whose lines all end in CR LF, is already wrong.
+/// Whether the beginning of a head is already wrong.
 #[cold]
 fn doubt(buf: &[u8]) -> Result<(), Malformed> {
     for (n, line) in buf.split_inclusive(|b| *b == b'\n').enumerate() {
@@ -135,8 +130,8 @@ fn doubt(buf: &[u8]) -> Result<(), Malformed> {
             }
             _ if line.is_empty() || (!whole && line.iter().all(|b| is_token(*b))) => {}
             _ => {
-                let (_, value) = field(line)?;
-                if !is_text(value) {
+                let (name, value) = field(line)?;
+                if !name.iter().all(|b| is_token(*b)) || !is_text(value) {
                     return Err(Malformed::Header);
                 }
             }
@@ -145,21 +140,21 @@ fn doubt(buf: &[u8]) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Reads a whole head. `lines` is about the number of its fields.
-fn parse(head: &[u8], lines: usize) -> Result<Head, Malformed> {
-    let (line, mut rest) = cut(head);
+/// Reads a head, and says where it ends; nothing if its end is not there.
+fn parse(text: &[u8]) -> Result<Option<(Head, usize)>, Malformed> {
+    let mut lines = Lines { text, at: 0 };
+    let Some(line) = lines.next()? else { return Ok(None) };
     let (status, version) = status_line(line)?;
-    let mut headers = HeaderMap::with_capacity(lines.min(MAX_HEADERS) + ADDED);
+    let mut headers = HeaderMap::with_capacity(FIELDS);
     let mut facts = Facts::default();
     for n in 0.. {
-        let (line, behind) = cut(rest);
+        let Some(line) = lines.next()? else { return Ok(None) };
         if line.is_empty() {
             break;
         }
         if n == MAX_HEADERS {
             return Err(Malformed::TooManyHeaders);
         }
-        rest = behind;
         let (name, value) = field(line)?;
         let name = HeaderName::from_bytes(name).map_err(|_| Malformed::Header)?;
         // It looks at each character.
@@ -169,15 +164,26 @@ fn parse(head: &[u8], lines: usize) -> Result<Head, Malformed> {
     }
     let framing = facts.framing(version)?;
     let keep_alive = !facts.close && (version == Version::HTTP_11 || facts.keep_alive);
-    Ok(Head { status, version, headers, framing, keep_alive })
+    Ok(Some((Head { status, version, headers, framing, keep_alive }, lines.at)))
 }
 
-/// The first line, without its CR LF, and what is behind it.
-#[inline]
-fn cut(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
-    let (line, rest) = text.split_at_checked(end).unwrap_or((text, b""));
-    (line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..).unwrap_or_default())
+/// Lines that end in CR LF.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    /// The next one, without its end.
+    #[inline]
+    fn next(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let Some((line, _)) = memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) else {
+            return Ok(None);
+        };
+        self.at += line.len() + 1;
+        line.strip_suffix(b"\r").map(Some).ok_or(Malformed::Header)
+    }
 }
 
 /// `HTTP/1.x SSS[ reason]` (RFC 9112, 4). Some servers leave out the space before an empty reason.
@@ -195,11 +201,11 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Malformed> {
     }
 }
 
-/// A field's name, which is a token, and its value without the white space around it, whose characters are still to be looked at
-/// (RFC 9112, 5).
+/// A field's name, and its value without the white space around it (RFC 9112, 5). Their characters are still to be looked at.
 #[inline]
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let end = line.iter().position(|b| !is_token(*b)).unwrap_or(line.len());
+    // `http` takes a quotation mark for part of a name, and looks at all other characters.
+    let end = memchr::memchr2(b':', b'"', line).unwrap_or(line.len());
     match line.split_at_checked(end) {
         Some((name, [b':', value @ ..])) if !name.is_empty() => Ok((name, trim(value))),
         _ => Err(Malformed::Header),
@@ -385,6 +391,17 @@ mod tests {
         assert_eq!(whole("transfer-encoding: Chunked\r\n").unwrap().framing, Framing::Chunked);
         assert_eq!(whole("a: b\r\n").unwrap().framing, Framing::Close);
         assert_eq!(whole("content-length: 9223372036854775807\r\n").unwrap().framing, Framing::Length(i64::MAX as u64));
+    }
+
+    #[test]
+    fn names_are_tokens() {
+        for byte in (0..=255u8).filter(|byte| *byte != b':') {
+            let mut buf = BytesMut::from(&b"HTTP/1.1 200 OK\r\na"[..]);
+            buf.extend_from_slice(&[byte]);
+            buf.extend_from_slice(b"b: c\r\n\r\n");
+            let head = HeadReader::default().read(&mut buf, 1024);
+            assert_eq!(matches!(head, Ok(Some(_))), is_token(byte), "{byte:#x}");
+        }
     }
 
     #[test]
