@@ -64,6 +64,7 @@ pub struct Head<'r> {
 /// The protocol that a request asks for: the value of `Upgrade`, where `Connection` says that it is meant and no body
 /// follows. Never another HTTP or TLS (`h2c`, `HTTP/2.0`, `TLS/1.0`): it would carry requests past every check.
 pub fn upgrade(headers: &HeaderMap, body_length: Option<u64>) -> Option<&HeaderValue> {
+    headers.get(UPGRADE)?;
     let mut lines = headers.get_all(UPGRADE).iter();
     let (protocol, None) = (lines.next().filter(|_| body_length == Some(0))?, lines.next()) else { return None };
     let asked = headers.get_all(CONNECTION).iter().filter_map(|line| line.to_str().ok());

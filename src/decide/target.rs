@@ -88,10 +88,7 @@ pub(super) fn choose<'r, W: World, T: Trace>(
                 return Ok(());
             }
             Target::Forward(f) => {
-                let mut forward = forward(decided, route, f, world, trace)?;
-                forward.body = decided.cx.body.clone();
-                decided.outcome = Outcome::Forward(forward);
-                return Ok(());
+                return forward(decided, route, f, world, trace);
             }
         }
     }
@@ -103,7 +100,7 @@ fn forward<'r, W: World, T: Trace>(
     f: &'r plan::Forward,
     world: &W,
     trace: &T,
-) -> Result<Forward, Refused> {
+) -> Result<(), Refused> {
     let internal = |what: &str| Refused::new(FailureKind::Internal, what.to_owned());
     let id = {
         let reader = Reader { cx: &decided.cx, world, trace, response: None };
@@ -172,7 +169,9 @@ fn forward<'r, W: World, T: Trace>(
             (Some(_), None) => "the cookie is none of these: it gets a new one".into(),
         });
     }
-    Ok(forward)
+    forward.body = cx.body.clone();
+    decided.outcome = Outcome::Forward(forward);
+    Ok(())
 }
 
 /// The request as it would go to an upstream, without what `send` and `request` do.
