@@ -318,8 +318,13 @@ impl Client {
     /// Ends the connection after the request in flight.
     pub fn close(&self) {
         self.closing.set(true);
-        if let Some(task) = self.task.borrow_mut().take() {
-            task.wake();
+        self.wake();
+    }
+
+    /// Wakes the connection's task.
+    pub fn wake(&self) {
+        if let Some(task) = &*self.task.borrow() {
+            task.wake_by_ref();
         }
     }
 
@@ -332,13 +337,10 @@ impl Client {
     /// The connection is to end: the task is woken when this changes.
     #[inline]
     pub fn poll_closing(&self, cx: &Context<'_>) -> bool {
-        if self.closing.get() {
-            return true;
-        }
         let mut task = self.task.borrow_mut();
         if !task.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *task = Some(cx.waker().clone());
         }
-        false
+        self.closing.get()
     }
 }

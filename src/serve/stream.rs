@@ -1,18 +1,20 @@
-//! A client's socket as hyper uses it: guarded reads, and writes that cost one cheap system call.
+//! A client's socket as hyper uses it: guarded reads, and small writes that go out in one burst with those of other clients.
 
 use super::client::{Client, Waits};
 use super::guard::{Broken, Guard};
 use super::pace::Pace;
 use super::transport::Transport;
+use crate::upstream::burst::Queued;
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Writes in several pieces up to this size are joined: one `send` of a copy is cheaper than `writev`.
+/// Writes up to this size wait for the end of the turn, joined: one `send` of a copy is cheaper than `writev`, and a client that is
+/// awake already need not be woken for each.
 const JOIN: usize = 4 * 1024;
 /// The bytes that a client must take for its patience to begin anew.
 pub const STEP: usize = 4 * 1024;
@@ -36,6 +38,12 @@ pub struct Stream {
     ready: Bytes,
     refused: bool,
     pace: Pace,
+    /// What hyper has written and the transport has not taken.
+    outbox: Vec<u8>,
+    /// It goes out at the end of this turn of the event loop; see [`Burst`](crate::upstream::burst::Burst).
+    queued: bool,
+    /// Why that failed.
+    broken: Option<io::Error>,
 }
 
 impl Stream {
@@ -50,6 +58,9 @@ impl Stream {
             ready: Bytes::new(),
             refused: false,
             pace: Pace::default(),
+            outbox: Vec::new(),
+            queued: false,
+            broken: None,
         }
     }
 
@@ -162,39 +173,49 @@ impl Stream {
     }
 }
 
-/// The stream in hyper's hands.
+/// The stream in hyper's hands, until it is taken back.
 #[derive(Clone)]
-pub struct Lent(Rc<RefCell<Stream>>);
+pub struct Lent(Rc<RefCell<Option<Stream>>>);
 
 impl Lent {
     /// Lends a stream.
     pub fn new(stream: Stream) -> Lent {
-        Lent(Rc::new(RefCell::new(stream)))
+        Lent(Rc::new(RefCell::new(Some(stream))))
     }
 
     /// [`Stream::is_gone`].
     #[inline]
     pub fn is_gone(&self, cx: &mut Context<'_>) -> bool {
-        self.0.borrow_mut().is_gone(cx)
+        self.0.borrow_mut().as_mut().is_none_or(|stream| stream.is_gone(cx))
     }
 
-    /// The stream, from the last who has it.
-    pub fn back(self) -> Option<Stream> {
-        Rc::into_inner(self.0).map(RefCell::into_inner)
+    /// Takes it back.
+    pub fn back(&self) -> Option<Stream> {
+        let mut stream = self.0.borrow_mut().take();
+        stream.send_queued();
+        stream
+    }
+
+    #[inline]
+    fn with<T>(&self, work: impl FnOnce(Pin<&mut Stream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &mut *self.0.borrow_mut() {
+            Some(stream) => work(Pin::new(stream)),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
     }
 }
 
 impl AsyncRead for Lent {
     #[inline]
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
+        self.with(|stream| stream.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Lent {
     #[inline]
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, buf)
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     #[inline]
@@ -203,7 +224,24 @@ impl AsyncWrite for Lent {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_write_vectored(cx, bufs)
+        let mut begins = None;
+        let written = self.with(|stream| {
+            let stream = stream.get_mut();
+            let total: usize = bufs.iter().map(|buf| buf.len()).sum();
+            if !stream.has_room(total) {
+                return Pin::new(stream).poll_write_vectored(cx, bufs);
+            }
+            bufs.iter().for_each(|buf| stream.outbox.extend_from_slice(buf));
+            stream.client.set_writing(true);
+            if !std::mem::replace(&mut stream.queued, true) {
+                begins = Some(stream.client.clone());
+            }
+            Poll::Ready(Ok(total))
+        });
+        if let Some(client) = begins {
+            client.worker.answers.add(&self.0);
+        }
+        written
     }
 
     #[inline]
@@ -213,11 +251,26 @@ impl AsyncWrite for Lent {
 
     #[inline]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+        self.with(|stream| stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
+        self.with(|stream| stream.poll_shutdown(cx))
+    }
+}
+
+impl Queued for Option<Stream> {
+    fn send_queued(&mut self) {
+        let Some(stream) = self.as_mut().filter(|stream| stream.queued) else { return };
+        let mut cx = Context::from_waker(Waker::noop());
+        match stream.poll_send(&mut cx) {
+            Poll::Ready(Ok(())) => return,
+            Poll::Ready(Err(error)) => stream.broken = Some(error),
+            Poll::Pending => {}
+        }
+        // The connection's task goes on with it.
+        stream.client.set_writing(true);
+        stream.client.wake();
     }
 }
 
@@ -272,11 +325,44 @@ impl AsyncRead for Stream {
     }
 }
 
-thread_local! {
-    static JOINED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(JOIN));
-}
-
 impl Stream {
+    /// So many bytes more may wait for the end of this turn.
+    #[inline]
+    fn has_room(&self, more: usize) -> bool {
+        self.outbox.len().saturating_add(more) <= JOIN
+            && (self.outbox.is_empty() || self.queued)
+            && self.broken.is_none()
+            && self.client.interim().borrow().is_empty()
+            // Whoever has it next writes at once.
+            && self.client.tunnel.borrow().is_none()
+    }
+
+    /// Writes what waits.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.queued = false;
+        while !self.outbox.is_empty() {
+            match ready!(Pin::new(&mut self.transport).poll_write(cx, &self.outbox))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n if n >= self.outbox.len() => self.outbox.clear(),
+                n => drop(self.outbox.drain(..n)),
+            }
+        }
+        if self.transport.needs_flush() { Pin::new(&mut self.transport).poll_flush(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    /// Writes what comes before anything else.
+    #[inline]
+    fn poll_clear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Err(error));
+        }
+        if !self.outbox.is_empty() {
+            let sent = self.poll_send(cx).map_ok(|()| STEP);
+            ready!(self.wrote(sent))?;
+        }
+        self.poll_interim(cx)
+    }
+
     /// Writes interim responses.
     #[inline]
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -317,7 +403,7 @@ impl Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_interim(cx))?;
+        ready!(self.poll_clear(cx))?;
         self.client.set_writing(true);
         let written = Pin::new(&mut self.transport).poll_write(cx, buf);
         self.wrote(written)
@@ -328,17 +414,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_interim(cx))?;
+        ready!(self.poll_clear(cx))?;
         self.client.set_writing(true);
-        let total: usize = bufs.iter().map(|buf| buf.len()).sum();
         let written = match bufs {
             [one] => Pin::new(&mut self.transport).poll_write(cx, one),
-            // TLS copies what it encrypts: a record is made of the pieces.
-            several if total <= JOIN && !self.transport.needs_flush() => JOINED.with_borrow_mut(|joined| {
-                joined.clear();
-                several.iter().for_each(|buf| joined.extend_from_slice(buf));
-                Pin::new(&mut self.transport).poll_write(cx, joined)
-            }),
             several => Pin::new(&mut self.transport).poll_write_vectored(cx, several),
         };
         self.wrote(written)
@@ -350,9 +429,14 @@ impl AsyncWrite for Stream {
 
     /// Called when hyper has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.transport.needs_flush() {
-            let flushed = Pin::new(&mut self.transport).poll_flush(cx);
-            ready!(self.wrote(flushed.map_ok(|()| STEP)))?;
+        if self.queued && self.client.interim().borrow().is_empty() {
+            // It is as good as written.
+        } else {
+            ready!(self.poll_clear(cx))?;
+            if self.transport.needs_flush() {
+                let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+                ready!(self.wrote(flushed.map_ok(|()| STEP)))?;
+            }
         }
         let this = &mut *self;
         this.client.set_writing(false);
@@ -360,10 +444,11 @@ impl AsyncWrite for Stream {
         this.pace.came(&this.client, Waits::Write, STEP, STEP);
         // Where it has found nothing to read, hyper does not try again.
         this.nothing_came();
-        this.poll_interim(cx)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_clear(cx))?;
         Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }

@@ -8,8 +8,10 @@ use super::generation::{Generation, Local};
 use super::http2;
 use super::listen::Port;
 use super::open_files;
+use super::stream::Stream;
 use super::tls::Challenges;
 use crate::state::memory::MemoryCounters;
+use crate::upstream::burst::Burst;
 use crate::upstream::timer::Timer;
 use http::HeaderValue;
 use hyper::server::conn::http1;
@@ -53,6 +55,8 @@ pub struct Worker {
     pub access_log: bool,
     /// How hyper serves.
     pub http: http1::Builder,
+    /// Answers over HTTP/1.1 that are about to go out.
+    pub answers: Burst<Option<Stream>>,
     /// How `h2` serves.
     pub http2: h2::server::Builder,
     /// Who serves the streams of HTTP/2.
@@ -178,6 +182,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         challenges: setup.challenges,
         access_log: setup.access_log,
         http,
+        answers: Burst::new(),
         http2: http2::builder(),
         desks: Rc::default(),
         copies: Cell::new(0),

@@ -1,47 +1,63 @@
-//! Requests that become ready in one turn of the event loop go out in one burst, when the other tasks of the turn have had theirs.
+//! What becomes ready to be sent in one turn of the event loop goes out in one burst, when the other tasks of the turn have had theirs.
 //!
-//! A server that is awake already need not be woken for each request: a tenth of the whole cost of a small one, and more on the
-//! server's side. The request's own task need not run for it: it waits for the response.
+//! A server, or a client, that is awake already need not be woken for each message: a tenth of the whole cost of a small request, and
+//! more on the other side. Nor need the task run for it that made the message.
 
-use super::conn::Wire;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
-/// The requests of one upstream in one worker that are about to go out.
-#[derive(Clone)]
-pub(super) struct Burst(Rc<Queue>);
+/// Something with a message that is about to go out.
+pub trait Queued {
+    /// Sends it, unless that has been done meanwhile.
+    fn send_queued(&mut self);
+}
 
-#[derive(Default)]
-struct Queue {
-    wires: RefCell<Vec<Rc<RefCell<Wire>>>>,
+/// The messages of a kind in one worker that are about to go out.
+pub struct Burst<T>(Rc<Queue<T>>);
+
+struct Queue<T> {
+    senders: RefCell<Vec<Rc<RefCell<T>>>>,
     /// The sending task, while it sleeps.
     task: Cell<Option<Waker>>,
 }
 
-impl Burst {
+impl<T: Queued + 'static> Burst<T> {
     /// Starts the sending task. It ends with the last handle.
     ///
     /// # Panics
     /// Outside a `LocalRuntime` or `LocalSet`.
-    pub(super) fn new() -> Self {
-        let queue = Rc::new(Queue::default());
+    #[must_use]
+    pub fn new() -> Self {
+        let queue = Rc::new(Queue { senders: RefCell::default(), task: Cell::new(None) });
         tokio::task::spawn_local(send(Rc::downgrade(&queue)));
         Self(queue)
     }
 
-    /// What stands in the write buffer goes out at the end of this turn, if it is still `queued` then.
+    /// Its message goes out at the end of this turn.
     #[inline]
-    pub(super) fn add(&self, wire: &Rc<RefCell<Wire>>) {
-        self.0.wires.borrow_mut().push(wire.clone());
+    pub fn add(&self, sender: &Rc<RefCell<T>>) {
+        self.0.senders.borrow_mut().push(sender.clone());
         if let Some(task) = self.0.task.take() {
             task.wake();
         }
     }
 }
 
-impl Drop for Queue {
+impl<T: Queued + 'static> Default for Burst<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Clone for Burst<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         if let Some(task) = self.task.take() {
             task.wake();
@@ -49,15 +65,15 @@ impl Drop for Queue {
     }
 }
 
-async fn send(queue: Weak<Queue>) {
-    let mut wires = Vec::new();
+async fn send<T: Queued>(queue: Weak<Queue<T>>) {
+    let mut senders = Vec::new();
     poll_fn(|cx| {
         let Some(queue) = queue.upgrade() else { return Poll::Ready(()) };
-        std::mem::swap(&mut wires, &mut *queue.wires.borrow_mut());
-        for wire in wires.drain(..) {
+        std::mem::swap(&mut senders, &mut *queue.senders.borrow_mut());
+        for sender in senders.drain(..) {
             // Nobody else waits for a connection that is only here.
-            if Rc::strong_count(&wire) > 1 {
-                wire.borrow_mut().send_queued();
+            if Rc::strong_count(&sender) > 1 {
+                sender.borrow_mut().send_queued();
             }
         }
         queue.task.set(Some(cx.waker().clone()));

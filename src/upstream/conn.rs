@@ -1,6 +1,6 @@
 //! One connection to a server: its transport and buffers, and how it is made.
 
-use super::burst::Burst;
+use super::burst::{Burst, Queued};
 use super::endpoint::Endpoint;
 use super::error::{ErrorKind, ExchangeError};
 use super::pool::Slot;
@@ -95,21 +95,6 @@ impl Wire {
         tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read)
     }
 
-    /// Writes what was queued.
-    pub(super) fn send_queued(&mut self) {
-        if !std::mem::take(&mut self.queued) {
-            return;
-        }
-        let mut cx = Context::from_waker(Waker::noop());
-        match self.poll_write(&mut cx) {
-            Poll::Ready(Ok(())) => return,
-            Poll::Ready(Err(error)) => self.broken = Some(error),
-            Poll::Pending => {}
-        }
-        self.stuck = true;
-        self.deadline.wake();
-    }
-
     /// Writes what stands in the write buffer.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.write.is_empty() {
@@ -129,12 +114,28 @@ impl Wire {
     }
 }
 
+impl Queued for Wire {
+    fn send_queued(&mut self) {
+        if !std::mem::take(&mut self.queued) {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_write(&mut cx) {
+            Poll::Ready(Ok(())) => return,
+            Poll::Ready(Err(error)) => self.broken = Some(error),
+            Poll::Pending => {}
+        }
+        self.stuck = true;
+        self.deadline.wake();
+    }
+}
+
 /// How connections to one endpoint are made.
 pub(super) struct Connector {
     pub(super) endpoint: Arc<Endpoint>,
     pub(super) tls: Option<(Tls, ServerName<'static>)>,
     pub(super) timer: Timer,
-    pub(super) burst: Burst,
+    pub(super) burst: Burst<Wire>,
 }
 
 impl Connector {

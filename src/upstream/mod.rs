@@ -19,7 +19,7 @@ mod attempt;
 pub mod balance;
 mod body;
 pub mod budget;
-mod burst;
+pub mod burst;
 pub mod chunked;
 pub mod config;
 mod conn;
@@ -59,7 +59,7 @@ pub use upgrade::Upgraded;
 use balance::{Balancer, Facts, Tried};
 use burst::Burst;
 use bytes::Bytes;
-use conn::Connector;
+use conn::{Connector, Wire};
 use http::HeaderValue;
 use http_body::Body;
 use pool::{Pool, Want};
@@ -75,7 +75,7 @@ use timer::Timer;
 pub struct Upstream {
     shared: Arc<Shared>,
     timer: Timer,
-    burst: Burst,
+    burst: Burst<Wire>,
     /// The version of the endpoints that `members` are made of.
     version: Cell<u32>,
     members: Rc<RefCell<Members>>,
@@ -277,7 +277,7 @@ impl Upstream {
 }
 
 impl Members {
-    fn new(shared: &Shared, timer: &Timer, burst: &Burst, old: &[Rc<Pool>]) -> Self {
+    fn new(shared: &Shared, timer: &Timer, burst: &Burst<Wire>, old: &[Rc<Pool>]) -> Self {
         let set = shared.set();
         let balancer = Balancer::new(shared.config.balance, &set.members);
         let pool = |endpoint: &Arc<Endpoint>| {
@@ -292,7 +292,7 @@ impl Members {
 }
 
 /// A pool of an endpoint, empty.
-fn pool_of(shared: &Shared, endpoint: Arc<Endpoint>, timer: &Timer, burst: &Burst) -> Rc<Pool> {
+fn pool_of(shared: &Shared, endpoint: Arc<Endpoint>, timer: &Timer, burst: &Burst<Wire>) -> Rc<Pool> {
     let tls = shared.tls.clone().zip(endpoint.tls_name.clone());
     let tls = tls.map(|(tls, name)| {
         let name = tls.name().unwrap_or(name);
