@@ -264,3 +264,27 @@ fn ranges_are_the_business_of_the_service() {
     let answer = gateway.ask(&format!("GET / HTTP/1.1\r\nhost: test\r\nrange: {ranges}\r\n\r\n"));
     assert_eq!((answer.status, answer.text()), (200, ranges));
 }
+
+/// More small answers than the buffers of both sockets hold (40 MB) wait for a client that reads late: each comes, whole and in its
+/// turn, and the last one before the end.
+#[test]
+fn answers_wait_for_a_client_that_reads_late() {
+    const MANY: usize = 15_000;
+    let text = "x".repeat(3500);
+    let gateway =
+        Gateway::serve(&format!("listen http LISTEN\nroute GET /{{n}} -> respond 200 text \"{{n}}{text}\"\n"));
+    let mut client = gateway.connect();
+    let mut sending = client.stream.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        for n in 0..=MANY {
+            let close = if n == MANY { "connection: close\r\n" } else { "" };
+            sending.write_all(format!("GET /{n} HTTP/1.1\r\nhost: a\r\n{close}\r\n").as_bytes()).unwrap();
+        }
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    for n in 0..=MANY {
+        assert_eq!(client.answer().text(), format!("{n}{text}"));
+    }
+    client.assert_closed();
+    sender.join().unwrap();
+}
