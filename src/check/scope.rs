@@ -346,6 +346,12 @@ impl<'p> Compiler<'p> {
     /// The counter of a limit: one for each place it is written or used in, or one for each `name`.
     pub(super) fn limit_identity(&mut self, l: &Limit, span: Span, label: &str, nth: u32) -> LimitId {
         let key = l.by.as_ref().map(|k| SmolStr::new(self.sources.text(k.span))).unwrap_or_default();
+        let kind = match l.kind {
+            LimitKind::Sliding => plan::LimitKind::Sliding,
+            LimitKind::Bucket(ref burst) => plan::LimitKind::Bucket(self.count(burst, 1, "`burst`").unwrap_or(1)),
+            LimitKind::Fixed => plan::LimitKind::Fixed,
+            LimitKind::Concurrent => plan::LimitKind::Concurrent,
+        };
         if let Some(name) = &l.name
             && let Some(i) = self.plan.limits.iter().position(|known| known.name == name.text && known.shared)
         {
@@ -361,6 +367,17 @@ impl<'p> Compiler<'p> {
                     .label("one counter cannot have two keys")
                     .help("write the same `by …`, or give it another name"),
                 );
+            } else if known.kind != kind {
+                let line = known.origin.line;
+                self.d.push(
+                    Diagnostic::new(
+                        Code::E0605,
+                        name.span,
+                        format!("the limit `{}` counts in another way on line {line}", name.text),
+                    )
+                    .label("one counter cannot count in two ways")
+                    .help("write the same `burst`, `fixed` or `concurrent`, or give it another name"),
+                );
             }
             return LimitId(i as u32);
         }
@@ -369,12 +386,6 @@ impl<'p> Compiler<'p> {
         let (name, shared, identity) = match &l.name {
             Some(n) => (n.text.clone(), true, hasher.hash_one(("named", n.text.as_str()))),
             None => (short_name(label, nth), false, hasher.hash_one((label, nth, key.as_str()))),
-        };
-        let kind = match l.kind {
-            LimitKind::Sliding => plan::LimitKind::Sliding,
-            LimitKind::Bucket(ref burst) => plan::LimitKind::Bucket(self.count(burst, 1, "`burst`").unwrap_or(1)),
-            LimitKind::Fixed => plan::LimitKind::Fixed,
-            LimitKind::Concurrent => plan::LimitKind::Concurrent,
         };
         let origin = self.origin(span);
         self.plan.limits.push(plan::Limit { identity, name, shared, kind, constant: None, key, origin });

@@ -53,7 +53,7 @@ pub struct Args {
     client_certificate: Option<String>,
 
     /// When it comes, such as 2026-01-31T12:00:00Z; now by default
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
 
     /// Explain the last of so many at the same moment: which limit ends it
@@ -80,6 +80,10 @@ enum Format {
     Human,
     /// One JSON object
     Json,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "a time is like 2026-01-31T12:00:00Z".to_owned())
 }
 
 pub fn run(args: Args) -> io::Result<Exit> {

@@ -8,7 +8,7 @@ use super::world::{BodyFailure, Refusal, Trace, World};
 use super::{Answer, Decided, Outcome, target};
 use crate::model::eval::eval;
 use crate::model::value::Value;
-use crate::plan::{AuthKind, AuthUse, Guard, Inbound, Origin, Plan, Require, RouteId, Step, defaults};
+use crate::plan::{AuthId, AuthKind, AuthUse, Guard, Inbound, Origin, Plan, Require, RouteId, Step, defaults};
 use crate::policy::auth::Failure;
 use crate::policy::cors;
 use crate::policy::problem::FailureKind;
@@ -337,7 +337,7 @@ fn requires<W: World, T: Trace>(
         }
         if kind == FailureKind::Unauthenticated {
             refused.failed.reason = Some("missing");
-            refused.fields = challenges(cx, &Failure::Missing);
+            refused.fields = challenges(cx, &[]);
         }
         trace.step(phase, &step.origin, || format!("{why}: refused with {}", refused.failed.status));
         return Err(refused);
@@ -345,10 +345,12 @@ fn requires<W: World, T: Trace>(
     Ok(())
 }
 
-fn challenges(cx: &Context<'_>, failure: &Failure) -> Vec<(HeaderName, HeaderValue)> {
+/// A challenge for each auth that would do; what is wrong is said of the credential that was wrong (RFC 6750, 3.1).
+fn challenges(cx: &Context<'_>, failures: &[(AuthId, Failure)]) -> Vec<(HeaderName, HeaderValue)> {
     let auth = cx.route.and_then(|(_, r)| r.inbound.auth.as_ref());
     let mut values: Vec<HeaderValue> = Vec::new();
     for id in auth.iter().flat_map(|a| a.what.alternatives.iter()) {
+        let failure = failures.iter().find(|(of, _)| of == id).map_or(&Failure::Missing, |(_, failure)| failure);
         let value = match cx.plan.auths.get(id.index()).map(|a| &a.kind) {
             Some(AuthKind::Jwt { .. }) => failure.bearer_challenge(),
             Some(AuthKind::ApiKey { .. }) => failure.api_key_challenge(),
@@ -368,7 +370,7 @@ fn authenticate<W: World, T: Trace>(
     world: &W,
     trace: &T,
 ) -> Result<(), Refused> {
-    let mut failure: Option<Failure> = None;
+    let mut failures: Vec<(AuthId, Failure)> = Vec::new();
     for id in &step.what.alternatives {
         let name = cx.plan.auths.get(id.index()).map(|a| a.name.clone()).unwrap_or_default();
         match world.authenticate(*id, cx.head.headers, cx.head.query) {
@@ -382,7 +384,7 @@ fn authenticate<W: World, T: Trace>(
             }
             Err(Refusal::Credential(f)) => {
                 trace.step("authenticate", &step.origin, || format!("{name}: {f}"));
-                failure.get_or_insert(f);
+                failures.push((*id, f));
             }
             Err(Refusal::KeysUnavailable) => {
                 trace.step("authenticate", &step.origin, || format!("{name}: there are no keys to verify with"));
@@ -390,16 +392,16 @@ fn authenticate<W: World, T: Trace>(
             }
         }
     }
-    match failure {
+    match failures.first() {
         None if step.what.optional => {
             trace.step("authenticate", &step.origin, || "optional: the caller is anonymous".into());
             Ok(())
         }
-        failure => {
-            let failure = failure.unwrap_or(Failure::Missing);
+        first => {
+            let failure = first.map_or(&Failure::Missing, |(_, failure)| failure);
             let mut refused = Refused::new(FailureKind::Unauthenticated, failure.to_string());
             refused.failed.reason = Some(failure.word());
-            refused.fields = challenges(cx, &failure);
+            refused.fields = challenges(cx, &failures);
             Err(refused)
         }
     }

@@ -47,6 +47,8 @@ pub(super) fn unknown(word: &str, span: Span, rest: &Cursor, context: Context) -
         format!("did you mean `{near}`?")
     } else if let Some(verb) = transform(word).filter(|_| context.contains(Context::REQUEST.or(Context::RESPONSE))) {
         format!("write `{verb}`")
+    } else if word == "report-only" {
+        "`report-only` stands right behind `require` or `limit`".to_owned()
     } else if let Some(help) = statements::foreign(word) {
         help.to_owned()
     } else if context.contains(Context::REQUEST.or(Context::RESPONSE)) && word.contains('.') {

@@ -302,6 +302,7 @@ impl<'t, 'd> Reader<'t, 'd> {
         let Some((text, span)) = self.cursor.name() else {
             let help = match self.cursor.peek() {
                 Some(Item { kind: ItemKind::Str(_), .. }) => Some("names stand without quotes".to_owned()),
+                Some(Item { kind: ItemKind::Number(_), .. }) => Some("a name begins with a letter".to_owned()),
                 _ => None,
             };
             self.expected_with(&format!("the name of {what}"), help);
@@ -322,6 +323,9 @@ impl<'t, 'd> Reader<'t, 'd> {
         } else if !text.starts_with(|c: char| c.is_ascii_lowercase()) {
             let lower = text.trim_start_matches('_').to_ascii_lowercase().replace('_', "-");
             (format!("the name of {what} begins in lower case"), format!("write `{lower}`"))
+        } else if text.contains("--") {
+            let single = text.split('-').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("-");
+            (format!("`{text}` cannot be the name of {what}"), format!("one hyphen joins two words: `{single}`"))
         } else if RESERVED.contains(&text) {
             (
                 format!("`{text}` is reserved and cannot be the name of {what}"),

@@ -113,9 +113,12 @@ fn methods(r: &mut Reader) -> Vec<Spanned<Method>> {
         && !list.is_empty()
     {
         r.fail(
-            Diagnostic::new(Code::E0516, span.before(), "expected a comma between methods")
-                .label("expected `,`")
-                .help(format!("write `{}, {word}`", list[list.len() - 1].value)),
+            Diagnostic::new(Code::E0516, span.before(), "expected a comma between methods").label("expected `,`").help(
+                match list.iter().any(|m| m.value == *word.as_str()) {
+                    true => format!("`{word}` stands there already"),
+                    false => format!("write `{}, {word}`", list[list.len() - 1].value),
+                },
+            ),
         );
         r.cursor.next();
     }
