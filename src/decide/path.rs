@@ -305,6 +305,22 @@ pub fn encode_segment(value: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// A text with nothing in it that no URL may have: what stands for itself in one stays, percent-encodings among it.
+pub fn encode_url(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let bytes = text.as_bytes();
+    for (at, &b) in bytes.iter().enumerate() {
+        let is_hex = |ahead: usize| bytes.get(at.saturating_add(ahead)).is_some_and(u8::is_ascii_hexdigit);
+        let stands = match b {
+            b'%' => is_hex(1) && is_hex(2),
+            _ => is_unreserved(b) || b":/?#[]@!$&'()*+,;=".contains(&b),
+        };
+        let mut triple = [0; 3];
+        out.push_str(if stands { literal(b, &mut triple) } else { percent(b, &mut triple) });
+    }
+    out
+}
+
 /// Whether a text would make a dot segment of a path, for some reader: `..`, `..;x`, `../x`, `a\..`.
 pub fn makes_dot_segment(value: &str) -> bool {
     // Most have no dot at all.

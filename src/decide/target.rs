@@ -5,7 +5,7 @@ use super::answer::Answer;
 use super::facts::Reader;
 use super::limits::{limit_key, limit_kind};
 use super::outgoing::Fields;
-use super::path::{encode_segment, makes_dot_segment, normalise};
+use super::path::{encode_segment, encode_url, makes_dot_segment, normalise};
 use super::world::{Trace, World};
 use super::{Decided, Outcome};
 use crate::model::eval::eval;
@@ -79,8 +79,7 @@ pub(super) fn choose<'r, W: World, T: Trace>(
                 return Ok(());
             }
             Target::Redirect { status, location, origin } => {
-                let location = eval(location, &reader).ok().and_then(|v| v.text().map(|t| t.into_owned()));
-                let Some(location) = location else {
+                let Some(location) = place(location, &reader) else {
                     return Err(Refused::new(FailureKind::Internal, "the location of a redirect has no text"));
                 };
                 trace.step("target", origin, || format!("redirected to {location:?}"));
@@ -92,6 +91,33 @@ pub(super) fn choose<'r, W: World, T: Trace>(
             }
         }
     }
+}
+
+/// The location of a redirect. As behind `at`, a parameter stays one segment, `{rest}` keeps its slashes, and what stands behind a
+/// `?` is a part of a query.
+fn place<'a, W: World, T: Trace>(location: &'a Ir, reader: &Reader<'a, W, T>) -> Option<String> {
+    let text = |ir: &'a Ir| eval(ir, reader).ok().and_then(|value| value.text().map(|text| text.into_owned()));
+    let Ir::Text(parts) = location else { return text(location).map(|text| encode_url(&text)) };
+    let (mut out, mut in_query) = (String::new(), false);
+    for part in parts {
+        let value = text(part)?;
+        match part {
+            Ir::Const(_) => {
+                in_query |= value.contains(['?', '#']);
+                out.push_str(&value);
+            }
+            _ if in_query => out.push_str(&encode_query(&value)),
+            Ir::Param(slot) => {
+                let raw = reader.cx.captures.as_ref().and_then(|captures| captures.raw(usize::from(*slot)));
+                match raw {
+                    Some(raw) => out.push_str(raw.strip_prefix('/').unwrap_or(raw)),
+                    None => out.push_str(&encode_segment(&value)),
+                }
+            }
+            _ => out.push_str(&value),
+        }
+    }
+    Some(encode_url(&out))
 }
 
 fn forward<'r, W: World, T: Trace>(

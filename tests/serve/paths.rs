@@ -173,3 +173,28 @@ mod readers {
         format!("/{}", out.join("/"))
     }
 }
+
+#[test]
+fn the_location_of_a_redirect_is_a_url() {
+    let gateway = Gateway::serve(
+        "listen http LISTEN\n\
+         route GET /old/{rest...} -> redirect 301 \"/new/{rest}\"\n\
+         route GET /one/{x} -> redirect 301 \"/two/{x}?was={x}&by={query.by ?? \"\"}\"\n\
+         route GET /same -> redirect 302 \"https://other.test{request.uri}\"\n\
+         route GET /any -> redirect 302 query.to ?? \"/\"\n",
+    );
+    for (path, location) in [
+        ("/old/a/b", "/new/a/b"),
+        ("/old", "/new/"),
+        ("/old/a%20b/%3Fc%23%25d", "/new/a%20b/%3Fc%23%25d"),
+        ("/old/%c3%a9", "/new/%C3%A9"),
+        ("/one/a%3Fb?by=c%26d=%C3%A9", "/two/a%3Fb?was=a%3Fb&by=c%26d%3D%C3%A9"),
+        ("/same?a=b%20c&d", "https://other.test/same?a=b%20c&d"),
+        ("/any?to=https://a.test/%C3%A9%20%25zz%25", "https://a.test/%C3%A9%20%25zz%25"),
+        // None that ends the field, and none without the field.
+        ("/any?to=/%0D%0Aset-cookie:%20a", "/%0D%0Aset-cookie:%20a"),
+    ] {
+        let answer = gateway.get(path);
+        assert_eq!(answer.header("location"), Some(location), "{path}: {}", answer.head);
+    }
+}
