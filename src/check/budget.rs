@@ -80,7 +80,7 @@ impl<'p> Compiler<'p> {
                 .iter()
                 .fold(Default::default(), |inner: crate::plan::RetryParts, r| inner.or(&r.what))
                 .or(&upstream.retry);
-            let timeouts = said.or(upstream.timeouts);
+            let timeouts = said.or_upstream(upstream.timeouts);
             let (Some(response), count) = (timeouts.response, retry.count.unwrap_or(defaults::RETRIES)) else {
                 continue;
             };

@@ -11,7 +11,7 @@ use crate::model::facts::{Phase, Reads};
 use crate::model::ir::Ir;
 use crate::model::types::Type;
 use crate::model::value::Value;
-use crate::plan::{Edit, Guard, Inbound, LimitAmount, LimitUse, Mirror, Origin, Require, Step};
+use crate::plan::{Edit, Guard, Inbound, LimitAmount, LimitUse, Mirror, Origin, Require, Step, TimeoutParts};
 use crate::policy::cors;
 use crate::source::Span;
 use http::HeaderName;
@@ -61,7 +61,8 @@ impl<'p> Compiler<'p> {
                     accepts.push((depth, self.step(f, Phase::Request, types, &origin, seen).0));
                 }
                 StatementKind::Timeout(parts) => {
-                    let parts = parts.as_ref().map(|t| self.timeout_parts(t)).unwrap_or_default();
+                    let none = TimeoutParts { alone: true, ..TimeoutParts::default() };
+                    let parts = parts.as_ref().map_or(none, |t| self.timeout_parts(t));
                     timeouts.push((depth, self.step(f, Phase::Caller, parts, &origin, seen).0));
                 }
                 StatementKind::Retry(r) => {
@@ -122,7 +123,7 @@ impl<'p> Compiler<'p> {
             buffer_body,
             body_requires: body_requires.into(),
             edits: edits.into(),
-            timeouts: inner_first(timeouts),
+            timeouts: merged(timeouts),
             retries: inner_first(retries),
             mirrors: mirrors.into(),
         }
@@ -496,6 +497,14 @@ impl Edit {
 /// Innermost first, and in one block the guarded ones first, as written.
 pub(super) fn inner_first<T>(mut outer_first: Vec<(usize, Step<T>)>) -> Box<[Step<T>]> {
     outer_first.sort_by_key(|(depth, s)| (std::cmp::Reverse(*depth), s.guards.is_empty()));
+    outer_first.into_iter().map(|(_, s)| s).collect()
+}
+
+/// Timeouts as they are merged: of a block, `timeout none` stands last, and nothing outside of an unguarded one holds.
+fn merged(mut outer_first: Vec<(usize, Step<TimeoutParts>)>) -> Box<[Step<TimeoutParts>]> {
+    outer_first.sort_by_key(|(depth, s)| (std::cmp::Reverse(*depth), s.what.alone, s.guards.is_empty()));
+    let alone = outer_first.iter().position(|(_, s)| s.what.alone && s.guards.is_empty());
+    outer_first.truncate(alone.map_or(usize::MAX, |at| at + 1));
     outer_first.into_iter().map(|(_, s)| s).collect()
 }
 

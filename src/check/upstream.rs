@@ -64,6 +64,7 @@ impl<'p> Compiler<'p> {
             connect: Some(defaults::CONNECT),
             response: Some(defaults::RESPONSE),
             idle: Some(defaults::IDLE),
+            alone: false,
         };
         let retry = u.retry.as_ref().map(|r| self.retry_parts(r)).unwrap_or_default();
         let retry_all = all.and_then(|a| a.retry.as_ref()).map(|r| self.retry_parts(r)).unwrap_or_default();
@@ -212,6 +213,7 @@ impl<'p> Compiler<'p> {
             connect: t.connect.as_ref().and_then(|e| self.duration(e, "`timeout connect`")),
             response: t.response.as_ref().and_then(|e| self.duration(e, "`timeout response`")),
             idle: t.idle.as_ref().and_then(|e| self.duration(e, "`timeout idle`")),
+            alone: false,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::policy::auth::Failure;
 use crate::policy::cors;
 use crate::policy::problem::FailureKind;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, CONTENT_TYPE, ORIGIN, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use smol_str::format_smolstr;
 
 /// A refusal on its way out: what went wrong, and fields for the answer.
@@ -249,7 +249,12 @@ fn edge<'r, W: World, T: Trace>(
         }
         trace.step("edge", &step.origin, || match cx.head.headers.get(ORIGIN) {
             None => "the request names no Origin".into(),
-            Some(o) => format!("says to the browser whether {o:?} may read the answer"),
+            Some(o) => {
+                let mut told = HeaderMap::new();
+                rules.apply(cx.head.headers, &mut told);
+                let may = if told.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) { "may" } else { "may not" };
+                format!("{o:?} {may} read the answer")
+            }
         });
         decided.cors = Some(rules.clone());
     }

@@ -161,7 +161,7 @@ fn forward<'r, W: World, T: Trace>(
     for step in inbound.timeouts.iter().filter(|s| holds(&s.guards, &reader)) {
         forward.timeouts = forward.timeouts.or(step.what);
     }
-    forward.timeouts = forward.timeouts.or(upstream.timeouts);
+    forward.timeouts = forward.timeouts.or_upstream(upstream.timeouts);
     if cx.is_grpc()
         && let Some(deadline) = grpc::timeout(cx.head.headers)
         && forward.timeouts.total.is_none_or(|total| deadline < total)

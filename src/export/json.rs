@@ -214,7 +214,7 @@ fn exchanges(plan: &Plan, route: &Route) -> Json {
     let with = ids.iter().filter_map(|id| plan.upstream(*id)).map(|upstream| {
         json!({
             "upstream": upstream.name.as_str(),
-            "timeouts": timeouts(said.or(upstream.timeouts)),
+            "timeouts": timeouts(said.or_upstream(upstream.timeouts)),
             "retry": retry(&retries.or(&upstream.retry)),
             "conditional": conditional,
         })

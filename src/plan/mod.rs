@@ -589,17 +589,28 @@ pub struct TimeoutParts {
     pub response: Option<Duration>,
     /// Between two reads or writes.
     pub idle: Option<Duration>,
+    /// `timeout none`: what statements further out say does not hold.
+    pub alone: bool,
 }
 
 impl TimeoutParts {
-    /// What is not said here is taken from `outer`.
+    /// What is not said here is taken from `outer`, unless this stands alone.
     pub fn or(self, outer: TimeoutParts) -> TimeoutParts {
+        if self.alone {
+            return self;
+        }
         TimeoutParts {
             total: self.total.or(outer.total),
             connect: self.connect.or(outer.connect),
             response: self.response.or(outer.response),
             idle: self.idle.or(outer.idle),
+            alone: outer.alone,
         }
+    }
+
+    /// As [`TimeoutParts::or`], with what an upstream says, which always holds.
+    pub fn or_upstream(self, upstream: TimeoutParts) -> TimeoutParts {
+        TimeoutParts { alone: false, ..self }.or(upstream)
     }
 }
 

@@ -333,7 +333,11 @@ impl Checker<'_> {
                 described(kind),
                 compared(kind)
             )),
-            (None, None) if matches!(name, "none" | "nil" | "undefined" | "NULL" | "None") => {
+            (None, None) if name == "none" => Some(
+                "what is absent is `null`; a setting is taken away by its first word: `timeout none`, `body none`"
+                    .into(),
+            ),
+            (None, None) if matches!(name, "nil" | "undefined" | "NULL" | "None") => {
                 Some("what is absent is `null`".into())
             }
             (None, None) if FunctionRow::find(name).is_some() => Some(format!("a function is called: `{name}(…)`")),
