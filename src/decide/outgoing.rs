@@ -255,11 +255,17 @@ impl Decided<'_> {
         let by = |field: ForwardField, name: &HeaderName| {
             (using == Some(field)).then(|| earlier(name)).into_iter().flatten()
         };
+        // In the other form stands what is known of its client.
+        let behind = |field: ForwardField| (using != Some(field) && head.client != head.peer).then_some(head.client);
         let own = |name: &HeaderName| self.is_set(name);
         let said = |name: &HeaderName| by(ForwardField::XForwardedFor, name).last().map(HeaderValue::as_bytes);
         if !own(&XFF) {
             out.built("x-forwarded-for", |text| {
                 text.join(by(ForwardField::XForwardedFor, &XFF));
+                if let Some(client) = behind(ForwardField::XForwardedFor) {
+                    text.ip(client);
+                    text.put(", ");
+                }
                 text.ip(head.peer);
             });
         }
@@ -274,9 +280,12 @@ impl Decided<'_> {
         if !own(&header::FORWARDED) {
             out.built("forwarded", |text| {
                 text.join(by(ForwardField::Forwarded, &header::FORWARDED));
-                text.put(if head.peer.is_ipv4() { "for=" } else { "for=\"[" });
-                text.ip(head.peer);
-                text.put(if head.peer.is_ipv4() { ";host=" } else { "]\";host=" });
+                if let Some(client) = behind(ForwardField::Forwarded) {
+                    text.node(client);
+                    text.put(", ");
+                }
+                text.node(head.peer);
+                text.put(";host=");
                 let quote = if head.authority.bytes().any(|b| b == b':' || b == b'[') { "\"" } else { "" };
                 [quote, head.authority, quote, ";proto=", head.scheme].iter().for_each(|t| text.put(t));
             });
@@ -411,6 +420,13 @@ impl Text {
             self.0.extend_from_slice(v.as_bytes());
             self.put(", ");
         }
+    }
+
+    /// `for=` an address (RFC 7239, 6).
+    fn node(&mut self, ip: IpAddr) {
+        self.put(if ip.is_ipv4() { "for=" } else { "for=\"[" });
+        self.ip(ip);
+        self.put(if ip.is_ipv4() { "" } else { "]\"" });
     }
 
     fn ip(&mut self, ip: IpAddr) {

@@ -73,8 +73,8 @@ fn of_two_forms_the_one_that_is_trusted_goes_on() {
         format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 9.9.9.9\r\nforwarded: for=8.8.8.8\r\n{trace}\r\n");
     let own = "for=127.0.0.1;host=a;proto=http";
     for (trust, wanted) in [
-        ("trust proxies 127.0.0.1 using x-forwarded-for\n", format!("9.9.9.9, 127.0.0.1 | {own} | a=b")),
-        ("trust proxies 127.0.0.1 using forwarded\n", format!("127.0.0.1 | for=8.8.8.8, {own} | a=b")),
+        ("trust proxies 127.0.0.1 using x-forwarded-for\n", format!("9.9.9.9, 127.0.0.1 | for=9.9.9.9, {own} | a=b")),
+        ("trust proxies 127.0.0.1 using forwarded\n", format!("8.8.8.8, 127.0.0.1 | for=8.8.8.8, {own} | a=b")),
         ("trust proxies 10.0.0.0/8 using forwarded\n", format!("127.0.0.1 | {own} | ")),
         ("", format!("127.0.0.1 | {own} | ")),
     ] {
