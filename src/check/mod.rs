@@ -127,8 +127,7 @@ impl<'p> Compiler<'p> {
 
     /// A statement that ends too early, and behind it one that begins with no word: what was torn apart is one mistake.
     fn torn(&mut self) {
-        let ends =
-            |d: &Diagnostic| d.span.start == d.span.end && matches!(d.code, Code::E0204 | Code::E0514 | Code::E0215);
+        let ends = |d: &Diagnostic| d.span.start == d.span.end && matches!(d.code, Code::E0204 | Code::E0215);
         let early: Vec<Span> = self.d.iter().filter(|d| ends(d)).map(|d| d.span).collect();
         let between = |from: Span, to: Span| {
             let text = self.sources.text(Span { start: from.end, end: to.start, ..from });
@@ -145,11 +144,8 @@ impl<'p> Compiler<'p> {
         for (early, rest) in torn {
             self.d.amend(|d| {
                 if ends(d) && d.span == early {
-                    // A route without a target lacks that, too.
-                    if d.code != Code::E0514 {
-                        let help = "a statement ends with its line: what the next line has belongs on this one";
-                        d.help = Some(help.to_owned());
-                    }
+                    let help = "a statement ends with its line: what the next line has belongs on this one";
+                    d.help = Some(help.to_owned());
                     d.labels.push(Label { span: rest, message: "this begins a new statement".to_owned() });
                 }
             });
