@@ -57,6 +57,8 @@ pub struct Worker {
     pub http: http1::Builder,
     /// Answers over HTTP/1.1 that are about to go out.
     pub answers: Burst<Option<Stream>>,
+    /// Frames of HTTP/2 that are about to go out.
+    pub frames: Burst<http2::Wire>,
     /// How `h2` serves.
     pub http2: h2::server::Builder,
     /// Who serves the streams of HTTP/2.
@@ -183,6 +185,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         access_log: setup.access_log,
         http,
         answers: Burst::new(),
+        frames: Burst::new(),
         http2: http2::builder(),
         desks: Rc::default(),
         copies: Cell::new(0),

@@ -404,8 +404,10 @@ fn what_is_missing_is_said_before_anything_listens() {
     let a = authority.server(&["shop.example"]);
     let other = authority.server(&["shop.example"]);
     let dir = tempfile::tempdir().unwrap();
-    let program =
-        "listen public https 127.0.0.1:0 { certificate \"a.pem\" key \"a.key\" }\nroute GET / -> respond 204\n";
+    let program = format!(
+        "listen public https {} {{ certificate \"a.pem\" key \"a.key\" }}\nroute GET / -> respond 204\n",
+        free_port()
+    );
     std::fs::write(dir.path().join("gateway.gw"), program).unwrap();
     let run = |command: &str| {
         let mut gw = std::process::Command::new(env!("CARGO_BIN_EXE_gw"));

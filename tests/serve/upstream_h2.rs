@@ -344,7 +344,8 @@ fn what_is_wrong_with_files_is_said_at_start() {
         (vec![("gw.pem", one.chain.as_str()), ("gw.key", &two.key)], "`gw.key`: the key does not belong"),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let text = https(1, "tls { certificate \"gw.pem\" key \"gw.key\" }").replace("LISTEN", "127.0.0.1:0");
+        let text =
+            https(1, "tls { certificate \"gw.pem\" key \"gw.key\" }").replace("LISTEN", &free_port().to_string());
         std::fs::write(dir.path().join("gateway.gw"), text).unwrap();
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).unwrap();

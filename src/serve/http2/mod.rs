@@ -29,7 +29,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use wire::{Shared, Wire};
+use wire::Shared;
+pub use wire::Wire;
 
 /// Requests of a connection at once.
 pub const STREAMS: u32 = 128;
@@ -90,7 +91,7 @@ impl Drop for Open {
 
 /// Serves a connection, of which `early` was read already, until it ends.
 pub async fn serve(transport: Transport, early: Bytes, client: &Rc<Client>) {
-    let wire = Rc::new(RefCell::new(Wire::new(transport, early, client.worker.patience.clone())));
+    let wire = Rc::new(RefCell::new(Wire::new(transport, early, client.clone())));
     let session =
         Rc::new(Session { client: client.clone(), wire: wire.clone(), open: Cell::new(0), task: RefCell::default() });
     let mut turns =
@@ -201,7 +202,8 @@ impl Turns<'_> {
             return End::Flood;
         }
         let patience = client.port.patience();
-        match wire.poll_flush(cx) {
+        let left = wire.leave(&session.wire);
+        match if left { Poll::Ready(Ok(())) } else { wire.poll_flush(cx) } {
             Poll::Ready(Err(_)) => return End::Over,
             Poll::Ready(Ok(())) => self.pace.came(client, Waits::Write, STEP, STEP),
             Poll::Pending => {

@@ -2,21 +2,25 @@
 //! connection goes out together.
 //!
 //! `h2` writes and flushes after each larger frame. Here its flush does nothing: the connection's task does it, when
-//! `h2` has nothing more to do ([`Wire::poll_flush`]). So the answers of many streams cost one system call.
+//! `h2` has nothing more to do ([`Wire::poll_flush`]), and leaves little to the end of the turn of the event loop
+//! ([`Wire::leave`]). So the answers of many streams cost one system call.
 
+use super::super::client::Client;
 use super::super::transport::Transport;
 use super::scan::{Moment, Scan};
-use crate::upstream::timer::Timer;
+use crate::upstream::burst::Queued;
 use bytes::{Buf, Bytes};
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What is gathered at most before it is written.
 const GATHER: usize = 64 * 1024;
+/// What waits at most for the end of the turn.
+const LITTLE: usize = 16 * 1024;
 /// Buffers that were larger are not kept for the next connection.
 const SPARE: usize = 2 * GATHER;
 
@@ -27,7 +31,7 @@ pub struct Wire {
     early: Bytes,
     /// The frames that come in.
     pub scan: Scan,
-    timer: Timer,
+    client: Rc<Client>,
     /// Streams under way.
     pub open: u32,
     /// Too many frames came: nothing is read any more.
@@ -38,6 +42,12 @@ pub struct Wire {
     pub ended: bool,
     out: Vec<u8>,
     written: usize,
+    /// It goes out at the end of this turn of the event loop; see [`Burst`](crate::upstream::burst::Burst).
+    queued: bool,
+    /// That took longer, or failed: the connection's task goes on with it.
+    stuck: bool,
+    /// Why it failed.
+    broken: Option<io::Error>,
     /// All bytes that the transport took.
     pub taken: u64,
 }
@@ -49,27 +59,44 @@ thread_local! {
 
 impl Wire {
     /// A transport of which `early` was read already.
-    pub fn new(transport: Transport, early: Bytes, timer: Timer) -> Wire {
+    pub fn new(transport: Transport, early: Bytes, client: Rc<Client>) -> Wire {
         Wire {
             transport,
             early,
             scan: Scan::new(),
-            timer,
+            client,
             open: 0,
             flooded: false,
             told: false,
             ended: false,
             out: Vec::new(),
             written: 0,
+            queued: false,
+            stuck: false,
+            broken: None,
             taken: 0,
         }
     }
 
+    /// Leaves what was gathered to the end of the turn, if it is little and nothing is in its way.
+    pub fn leave(&mut self, this: &Rc<RefCell<Wire>>) -> bool {
+        let little = (1..=LITTLE).contains(&self.out.len()) && !self.stuck;
+        if little && !std::mem::replace(&mut self.queued, true) {
+            self.client.worker.frames.add(this);
+        }
+        little
+    }
+
     /// Writes what was gathered.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Err(error));
+        }
+        self.queued = false;
         if self.out.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        self.stuck = true;
         while let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) {
             match ready!(Pin::new(&mut self.transport).poll_write(cx, rest))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -80,6 +107,7 @@ impl Wire {
             }
         }
         ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
+        self.stuck = false;
         self.written = 0;
         self.out.clear();
         if self.out.capacity() <= SPARE {
@@ -117,7 +145,7 @@ impl Wire {
             buf.put_slice(self.early.get(..n).unwrap_or_default());
             self.early.advance(n);
         }
-        let (timer, open) = (&self.timer, self.open);
+        let (timer, open) = (&self.client.worker.patience, self.open);
         let now = || Moment { tick: u64::try_from(timer.exact().as_millis() / 100).unwrap_or(u64::MAX), open };
         if self.scan.pass(buf.filled().get(from..).unwrap_or_default(), now).is_err() {
             buf.set_filled(from);
@@ -125,6 +153,20 @@ impl Wire {
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Queued for Wire {
+    fn send_queued(&mut self) {
+        if !self.queued {
+            return;
+        }
+        match self.poll_flush(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => return,
+            Poll::Ready(Err(error)) => self.broken = Some(error),
+            Poll::Pending => {}
+        }
+        self.client.wake();
     }
 }
 
