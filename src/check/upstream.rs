@@ -175,6 +175,9 @@ impl<'p> Compiler<'p> {
                         let (file, at) = self.sources.place(near.span);
                         format!("there is one called `{}` ({file}:{})", near.text, at.line)
                     }
+                    None if self.program.inputs.iter().any(|i| i.name.text == n.text) => {
+                        format!("`{0}` is an input: declare `upstream NAME {{ server {0} }}`, and send to NAME", n.text)
+                    }
                     None => format!("declare it: `upstream {} http://host:port`", n.text),
                 };
                 self.d.push(

@@ -17,10 +17,9 @@ pub(super) static ROWS: &[Row] = &[
         .doc("an address that connections are accepted on")
         .example("listen internal http 127.0.0.1:9000")
         .many(),
-    Row::new("trust", C::TOP, "proxies CIDR, … using x-forwarded-for|forwarded")
+    Row::new("trust", C::TOP, "proxies CIDR, … using x-forwarded-for|forwarded|proxy-protocol")
         .doc("whose word on the client's address counts, and in which field")
-        .example("trust proxies 10.0.0.0/8 using x-forwarded-for")
-        .many(),
+        .example("trust proxies 10.0.0.0/8 using x-forwarded-for"),
     Row::new("let", C::TOP, "NAME = EXPR")
         .doc("a constant")
         .example("let free-tier = 100/min")
@@ -82,11 +81,11 @@ pub(super) static ROWS: &[Row] = &[
         .many()
         .later(),
     // What kind of thing it is.
-    Row::new("http", C::SCHEME, "ADDRESS [{…}]").doc("HTTP/1.1 without TLS").example("http :8080"),
+    Row::new("http", C::SCHEME, "ADDRESS [{…}]").doc("HTTP without TLS").example("http :8080"),
     Row::new("https", C::SCHEME, "ADDRESS {…}").doc("HTTP over TLS").example("https :8443 { certificate \"shop.pem\" key \"shop.key\" }"),
     Row::new("jwt", C::AUTH_KIND, "{…}")
         .doc("signed bearer tokens (RFC 7519)")
-        .example("jwt { issuer any; audience any; algorithms HS256; key file \"public.pem\" }"),
+        .example("jwt { issuer any; audience any; algorithms RS256; key file \"public.pem\" }"),
     Row::new("api-key", C::AUTH_KIND, "{…}")
         .doc("keys handed out to callers, kept as hashes")
         .example("api-key { from header.x-api-key; keys file \"partners.keys\" }"),

@@ -6,10 +6,10 @@ pub fn foreign(word: &str) -> Option<&'static str> {
         "proxy_pass" | "reverse_proxy" | "proxy-pass" | "backend" | "default_backend" => {
             "a route says where its requests go: `route GET /path -> http://localhost:3000`"
         }
-        "location" | "handle" | "path" | "paths" | "endpoint" | "match" | "rule" => {
+        "location" | "handle" | "path" | "paths" | "endpoint" | "match" | "rule" | "router" | "routers" => {
             "a path is declared by a route: `route ANY /path/{rest...} -> http://localhost:3000`"
         }
-        "server" | "virtualhost" | "frontend" | "site" => {
+        "server" | "virtualhost" | "frontend" | "site" | "entryPoints" => {
             "ports are declared by `listen http :8080`, hosts by `host` in an `api NAME { … }`"
         }
         "server_name" | "hostname" | "hosts" | "domain" => "hosts stand in an api: `api shop { host shop.example … }`",
@@ -36,13 +36,15 @@ pub fn foreign(word: &str) -> Option<&'static str> {
         "if" | "else" | "unless" | "elif" => {
             "a condition is `when`: behind a statement, or `when EXPR { … }` around several"
         }
-        "plugin" | "plugins" | "middleware" | "filter" | "filters" => {
+        "plugin" | "plugins" | "middleware" | "middlewares" | "filter" | "filters" => {
             "statements stand in the route itself, or in a `policy NAME() { … }` that is put in place by `use NAME()`"
         }
         "jwt" | "api-key" | "key-auth" | "basic_auth" | "auth_basic" | "auth_request" => {
             "a way to authenticate is declared, `auth NAME = jwt { … }`, and demanded, `auth NAME`"
         }
-        "ssl_certificate" | "ssl" => "TLS belongs to a listener, and is not supported yet",
+        "ssl_certificate" | "ssl" | "tls" => {
+            "TLS belongs to a listener: `listen https :8443 { certificate \"shop.pem\" key \"shop.key\" }`"
+        }
         "get" | "post" | "put" | "patch" | "delete" | "head" | "options" | "any" | "GET" | "POST" | "PUT" | "PATCH"
         | "DELETE" | "HEAD" | "OPTIONS" | "ANY" => "a route begins with `route`: `route GET /path -> NAME`",
         "respond" => "`respond` is a target, `-> respond 404`, or stands behind `on error`",

@@ -31,7 +31,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "limit",
         C::POLICIES,
-        "[report-only] RATE|INT [burst INT|fixed|concurrent] [exact|leased] [by KEY] [else skip] [name NAME]",
+        "[report-only] RATE|INT [burst INT|fixed|concurrent] [exact] [by KEY] [else skip] [name NAME]",
     )
     .phase(Phase::Limit)
     .doc("how often; 429 beyond")
@@ -62,7 +62,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "retry",
         C::POLICIES,
-        "INT on connect|reset|timeout|STATUS, … [budget PERCENT] [backoff DURATION..DURATION]|none",
+        "[INT] [on connect|reset|timeout|STATUS, …] [budget PERCENT] [backoff DURATION..DURATION]|none",
     )
     .phase(Phase::Target)
     .doc("what is tried again, how often")

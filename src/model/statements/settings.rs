@@ -28,7 +28,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("the oldest TLS that is spoken; 1.2 by default")
         .example("tls min 1.3"),
     Row::new("protocols", C::LISTEN, "h1, h2, h2c")
-        .doc("which versions of HTTP are spoken: `h2` by TLS's ALPN, `h2c` without TLS")
+        .doc("which versions of HTTP are spoken: `h2` by TLS's ALPN, `h2c` without TLS; by default h1, and h2 with TLS")
         .example("protocols h1, h2"),
     Row::new("proxy-protocol", C::LISTEN, "")
         .doc("expects the PROXY protocol's header before each connection")
@@ -72,7 +72,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::new("balance", C::UPSTREAM, "p2c|round-robin|random|least-requests|hash EXPR")
         .doc("which server is next")
         .example("balance least-requests"),
-    Row::new("pool", C::UPSTREAM, "max INT idle DURATION")
+    Row::new("pool", C::UPSTREAM, "[max INT] [idle DURATION]")
         .doc("how many connections there may be to a server, and how long unused ones are kept")
         .example("pool max 64 idle 30s"),
     Row::new("timeout", C::UPSTREAM, "connect DURATION, response DURATION, idle DURATION")
@@ -81,11 +81,11 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         "retry",
         C::UPSTREAM,
-        "INT on connect|reset|timeout|STATUS, … [budget PERCENT] [backoff DURATION..DURATION]",
+        "[INT] [on connect|reset|timeout|STATUS, …] [budget PERCENT] [backoff DURATION..DURATION]",
     )
     .doc("what is tried again, how often")
     .example("retry 1 on connect, 503 budget 20%"),
-    Row::new("limit", C::UPSTREAM, "RATE|INT [burst INT|fixed|concurrent] [by KEY]")
+    Row::new("limit", C::UPSTREAM, "RATE|INT [burst INT|fixed|concurrent] [by KEY] [else skip] [name NAME]")
         .doc("how much the upstream is asked")
         .example("limit 500/s")
         .many(),
@@ -96,7 +96,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("how https to the servers is spoken")
         .example("tls { ca \"internal-ca.pem\" }"),
     Row::new("host", C::UPSTREAM, "preserve|\"NAME\"")
-        .doc("the Host that servers see: the client's, or this one")
+        .doc("the Host that servers see: the client's, or this one; by default their own")
         .example("host preserve"),
     Row::new("send", C::UPSTREAM, "header.NAME = EXPR")
         .doc("a header that every request to it carries")
@@ -182,7 +182,7 @@ pub(super) static ROWS: &[Row] = &[
         .doc("the keys: hashed in a file of `gw keys`, or named inputs")
         .example("keys file \"partners.keys\""),
     Row::new("from", C::JWT.or(C::API_KEY), "header.NAME|cookie.NAME|query.NAME")
-        .doc("where the credential stands")
+        .doc("where the credential stands; by default `Authorization: Bearer` of a jwt, `X-Api-Key` of an api-key")
         .example("from header.x-api-key"),
     Row::new("claims", C::JWT.or(C::API_KEY), "{ NAME: TYPE [from PATH], … }")
         .doc("what is known about the caller, typed")
