@@ -5,7 +5,7 @@ use super::{Context, Decided};
 use crate::model::ast::{CredentialPlace, ForwardField};
 use crate::plan::{AuthKind, HostHeader, Server};
 use crate::policy::cookies;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, ValueIter};
 use http::{HeaderMap, HeaderValue, Version};
 use smol_str::SmolStr;
 use std::fmt::Write;
@@ -250,15 +250,15 @@ impl Decided<'_> {
         let head = self.cx.head;
         // Only a trusted proxy's word is passed on, and of the two forms the one that it is trusted in: in the other it might hand on
         // what a stranger wrote.
-        let earlier = |name: &HeaderName| head.trusted.then(|| head.headers.get_all(name).iter()).into_iter().flatten();
+        let earlier = |name: &HeaderName| head.trusted.then(|| head.headers.get_all(name).iter());
         let using = self.cx.plan.trust.as_ref().map(|trust| trust.using);
-        let by = |field: ForwardField, name: &HeaderName| {
-            (using == Some(field)).then(|| earlier(name)).into_iter().flatten()
-        };
+        let by = |field: ForwardField, name: &HeaderName| if using == Some(field) { earlier(name) } else { None };
         // In the other form stands what is known of its client.
         let behind = |field: ForwardField| (using != Some(field) && head.client != head.peer).then_some(head.client);
         let own = |name: &HeaderName| self.is_set(name);
-        let said = |name: &HeaderName| by(ForwardField::XForwardedFor, name).last().map(HeaderValue::as_bytes);
+        let said = |name: &HeaderName| {
+            by(ForwardField::XForwardedFor, name).and_then(Iterator::last).map(HeaderValue::as_bytes)
+        };
         if !own(&XFF) {
             out.built("x-forwarded-for", |text| {
                 text.join(by(ForwardField::XForwardedFor, &XFF));
@@ -293,7 +293,7 @@ impl Decided<'_> {
         if !own(&header::VIA) {
             out.built("via", |text| {
                 if via {
-                    text.join(head.headers.get_all(header::VIA).iter());
+                    text.join(Some(head.headers.get_all(header::VIA).iter()));
                 }
                 // The protocol is the one that it was received in (RFC 9110, 7.6.3).
                 text.put(match head.version {
@@ -307,7 +307,7 @@ impl Decided<'_> {
             out.field("x-request-id", head.id.as_bytes());
         }
         if !own(&TRACEPARENT) {
-            let known = earlier(&TRACEPARENT).next().and_then(|v| trace_id(v.as_bytes()));
+            let known = earlier(&TRACEPARENT).and_then(|mut said| said.next()).and_then(|v| trace_id(v.as_bytes()));
             out.built("traceparent", |text| {
                 text.put("00-");
                 match known {
@@ -322,7 +322,8 @@ impl Decided<'_> {
             });
             // It belongs to the trace that goes on.
             if known.is_some() && !own(&TRACESTATE) {
-                earlier(&TRACESTATE).for_each(|state| out.field("tracestate", state.as_bytes()));
+                let states = earlier(&TRACESTATE).into_iter().flatten();
+                states.for_each(|state| out.field("tracestate", state.as_bytes()));
             }
         }
     }
@@ -415,10 +416,12 @@ impl Text {
     }
 
     /// The values, each followed by `, `.
-    fn join<'v>(&mut self, values: impl Iterator<Item = &'v HeaderValue>) {
-        for v in values {
-            self.0.extend_from_slice(v.as_bytes());
-            self.put(", ");
+    fn join(&mut self, values: Option<ValueIter<'_, HeaderValue>>) {
+        if let Some(values) = values {
+            for v in values {
+                self.0.extend_from_slice(v.as_bytes());
+                self.put(", ");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 pub fn host_name(host: &str) -> Cow<'_, str> {
     let name = match host.strip_prefix('[').and_then(|rest| rest.find(']')) {
         Some(close) => host.get(..close + 2).unwrap_or(host),
-        None => host.split_once(':').map_or(host, |(name, _)| name),
+        None => host.get(..memchr::memchr(b':', host.as_bytes()).unwrap_or(host.len())).unwrap_or(host),
     };
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -56,6 +56,11 @@ impl<T: Default> Hosts<T> {
 }
 
 impl<T> Hosts<T> {
+    /// There is no pattern.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.below.is_empty()
+    }
+
     /// The value of the most specific pattern that fits, and the label that a `{name}` takes.
     /// `host` comes from [`host_name`].
     pub fn find<'h>(&self, host: &'h str) -> Option<(&T, Option<&'h str>)> {

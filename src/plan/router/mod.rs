@@ -75,6 +75,9 @@ impl Router {
 
     /// The routes of a host, as a `Host` field or an authority names it: port, case and a final dot make no difference.
     pub fn host<'r>(&'r self, host: &'r str) -> AtHost<'r> {
+        if self.tables.hosts.is_empty() {
+            return AtHost { router: self, own: None, label: None };
+        }
         let (own, label) = match host_name(host) {
             Cow::Borrowed(name) => match self.tables.hosts.find(name) {
                 Some((trie, label)) => (Some(trie), label.map(Cow::Borrowed)),
