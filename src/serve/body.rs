@@ -15,7 +15,7 @@ use h2::RecvStream;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -50,7 +50,7 @@ enum Source {
 
 /// The body of a request on a stream of an HTTP/2 connection.
 struct Stream {
-    recv: RecvStream,
+    recv: Rc<RefCell<RecvStream>>,
     length: Option<u64>,
     /// All data has come.
     ended: bool,
@@ -64,18 +64,19 @@ impl Stream {
         if let Some(wanted) = self.wanted.take() {
             wanted.set(true);
         }
+        let mut recv = self.recv.borrow_mut();
         if !self.ended {
-            match ready!(self.recv.poll_data(cx)) {
+            match ready!(recv.poll_data(cx)) {
                 Some(Ok(data)) => {
                     // Whoever takes this asks for more when it has gone on.
-                    self.recv.flow_control().release_capacity(data.len())?;
+                    recv.flow_control().release_capacity(data.len())?;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.ended = true,
             }
         }
-        self.recv.poll_trailers(cx).map(|trailers| trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
+        recv.poll_trailers(cx).map(|trailers| trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
     }
 }
 
@@ -105,7 +106,7 @@ impl RequestBody {
     /// What the client sends on a stream. `wanted` is set when the body is asked for. The messages of a call may be small and far
     /// between.
     pub fn stream(
-        recv: RecvStream,
+        recv: Rc<RefCell<RecvStream>>,
         length: Option<u64>,
         is_call: bool,
         wanted: Option<Rc<Cell<bool>>>,
@@ -248,7 +249,7 @@ impl Body for RequestBody {
         match &self.source {
             Source::Whole(bytes, trailers) => trailers.is_none() && bytes.as_ref().is_none_or(Bytes::is_empty),
             Source::Client(incoming, _) => incoming.is_end_stream(),
-            Source::Stream(stream) => stream.recv.is_end_stream(),
+            Source::Stream(stream) => stream.recv.borrow().is_end_stream(),
         }
     }
 

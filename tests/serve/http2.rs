@@ -477,3 +477,28 @@ fn a_client_that_gives_up_is_not_waited_for() {
     });
     gateway.await_log("\"status\":499");
 }
+
+#[test]
+fn a_body_that_was_refused_is_taken_for_a_moment() {
+    let server = Server::text("x");
+    let gateway = Gateway::serve(&format!(
+        "listen http LISTEN {{ protocols h2c }}\nroute ANY /{{rest...}} -> {} {{ require client.ip != 127.0.0.1 }}\n",
+        server.url()
+    ));
+    run(async {
+        let mut send = connect(&gateway).await;
+        let (response, mut body) = send.send_request(request(Method::POST, "/"), false).unwrap();
+        assert_eq!(whole(response).await.0.status, 403);
+        // A reset might overtake the answer.
+        let reset = std::future::poll_fn(|cx| body.poll_reset(cx));
+        assert!(tokio::time::timeout(Duration::from_millis(200), reset).await.is_err());
+        body.send_data("x".into(), true).unwrap();
+
+        let mut send = send.ready().await.unwrap();
+        let (response, mut body) = send.send_request(request(Method::POST, "/"), false).unwrap();
+        assert_eq!(whole(response).await.0.status, 403);
+        // Who goes on is told to stop.
+        let reset = std::future::poll_fn(|cx| body.poll_reset(cx)).await;
+        assert_eq!(reset.unwrap(), h2::Reason::NO_ERROR);
+    });
+}

@@ -2,10 +2,11 @@
 
 use super::super::body::{RequestBody, ResponseBody, TotalOver};
 use super::super::client::Interim;
+use super::super::connection::LINGER;
 use super::super::pace::Patience;
 use super::super::request::{self, Asked, Source};
 use super::super::stream::STEP;
-use super::{Open, Session, head, tunnel};
+use super::{Open, STREAM_WINDOW, Session, head, tunnel};
 use crate::policy::grpc;
 use crate::upstream::ExchangeError;
 use bytes::Bytes;
@@ -41,12 +42,15 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
     let is_tunnel = accept.is_some();
     let body_length = if recv.is_end_stream() || is_tunnel { Some(0) } else { length(&parts.headers) };
     let mut wanted = None;
+    let mut rest = None;
     let (body, recv) = match body_length {
         Some(0) => (None, Some(recv)),
         _ => {
             if parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
                 wanted = Some(Rc::new(Cell::new(false)));
             }
+            let recv = Rc::new(RefCell::new(recv));
+            rest = Some(recv.clone());
             (Some(RequestBody::stream(recv, body_length, is_call, wanted.clone(), client.clone())), None)
         }
     };
@@ -89,7 +93,10 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
             }
             ResponseBody::whole(bytes, end)
         }
-        Source::Upstream(streaming) => ResponseBody::upstream(streaming, end),
+        Source::Upstream(streaming) => {
+            rest = None;
+            ResponseBody::upstream(streaming, end)
+        }
         Source::Tunnel(upstream, idle) => {
             parts.status = StatusCode::OK;
             for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT, CONTENT_LENGTH] {
@@ -109,6 +116,27 @@ pub async fn serve(open: Open, request: Request<RecvStream>, respond: SendRespon
     if !is_end {
         pump(session, send, body, is_call).await;
     }
+    if let Some(recv) = rest.and_then(Rc::into_inner).map(RefCell::into_inner)
+        && !recv.is_end_stream()
+    {
+        tokio::task::spawn_local(discard(recv));
+    }
+}
+
+/// Takes what is left of a body that was refused, for a moment: then `h2` resets the stream (RFC 9113, 8.1). A client that was
+/// still sending might lose its answer to an earlier one, as curl 7.88 does.
+async fn discard(mut recv: RecvStream) {
+    let taken = async {
+        let mut room = STREAM_WINDOW as usize;
+        while let Some(Ok(data)) = recv.data().await {
+            let Some(left) = room.checked_sub(data.len()) else { return };
+            room = left;
+            if recv.flow_control().release_capacity(data.len()).is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, taken).await;
 }
 
 /// What `Content-Length` says; `h2` has checked it.
