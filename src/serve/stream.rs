@@ -4,7 +4,7 @@ use super::client::{Client, Waits};
 use super::guard::{Broken, Guard};
 use super::pace::Pace;
 use super::transport::Transport;
-use crate::upstream::burst::Queued;
+use crate::upstream::burst::{self, Queued};
 use bytes::{Buf, Bytes, BytesMut};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -340,13 +340,7 @@ impl Stream {
     /// Writes what waits.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.queued = false;
-        while !self.outbox.is_empty() {
-            match ready!(Pin::new(&mut self.transport).poll_write(cx, &self.outbox))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n if n >= self.outbox.len() => self.outbox.clear(),
-                n => drop(self.outbox.drain(..n)),
-            }
-        }
+        ready!(burst::poll_drain(&mut self.outbox, &mut self.transport, cx))?;
         if self.transport.needs_flush() { Pin::new(&mut self.transport).poll_flush(cx) } else { Poll::Ready(Ok(())) }
     }
 
@@ -367,17 +361,9 @@ impl Stream {
     #[inline]
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut interim = self.client.interim().borrow_mut();
-        while !interim.is_empty() {
-            match ready!(Pin::new(&mut self.transport).poll_write(cx, &interim))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => {
-                    let written = n.min(interim.len());
-                    interim.drain(..written);
-                }
-            }
-            if interim.is_empty() && self.transport.needs_flush() {
-                return Pin::new(&mut self.transport).poll_flush(cx);
-            }
+        if !interim.is_empty() {
+            ready!(burst::poll_drain(&mut interim, &mut self.transport, cx))?;
+            ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
         }
         Poll::Ready(Ok(()))
     }

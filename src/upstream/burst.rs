@@ -5,13 +5,33 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::AsyncWrite;
 
 /// Something with a message that is about to go out.
 pub trait Queued {
     /// Sends it, unless that has been done meanwhile.
     fn send_queued(&mut self);
+}
+
+/// Writes what stands in `out`, and takes out what was written.
+#[inline]
+pub fn poll_drain(
+    out: &mut Vec<u8>,
+    stream: &mut (impl AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    while !out.is_empty() {
+        match ready!(Pin::new(&mut *stream).poll_write(cx, out))? {
+            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            n if n >= out.len() => out.clear(),
+            n => drop(out.drain(..n)),
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 /// The messages of a kind in one worker that are about to go out.

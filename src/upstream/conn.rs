@@ -1,6 +1,6 @@
 //! One connection to a server: its transport and buffers, and how it is made.
 
-use super::burst::{Burst, Queued};
+use super::burst::{self, Burst, Queued};
 use super::endpoint::Endpoint;
 use super::error::{ErrorKind, ExchangeError};
 use super::pool::Slot;
@@ -97,13 +97,7 @@ impl Wire {
 
     /// Writes what stands in the write buffer.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.write.is_empty() {
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.write))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n if n >= self.write.len() => self.write.clear(),
-                n => drop(self.write.drain(..n)),
-            }
-        }
+        ready!(burst::poll_drain(&mut self.write, &mut self.stream, cx))?;
         if self.stream.needs_flush() { Pin::new(&mut self.stream).poll_flush(cx) } else { Poll::Ready(Ok(())) }
     }
 
