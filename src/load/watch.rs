@@ -54,8 +54,13 @@ impl Watcher {
         Ok(Watcher { notify, events, folders: BTreeSet::new(), files: BTreeMap::new(), patterns: BTreeMap::new() })
     }
 
-    /// Watches these files, there or not, and which files match these patterns, and nothing else.
-    pub fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>, patterns: impl IntoIterator<Item = PathBuf>) {
+    /// Watches these files, there or not, and which files match these patterns, and nothing else. Whether it did not watch all of
+    /// them before.
+    pub fn watch(
+        &mut self,
+        files: impl IntoIterator<Item = PathBuf>,
+        patterns: impl IntoIterator<Item = PathBuf>,
+    ) -> bool {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
         let patterns: BTreeSet<PathBuf> = patterns.into_iter().collect();
         self.files.retain(|file, _| files.contains(file));
@@ -64,6 +69,7 @@ impl Watcher {
             files.into_iter().filter(|file| !self.files.contains_key(file)).collect(),
             patterns.into_iter().filter(|pattern| !self.patterns.contains_key(pattern)).collect(),
         );
+        let more = !files.is_empty() || !patterns.is_empty();
         // What changes from now on is an event, so it is looked at afterwards.
         self.files.extend(files.iter().map(|file| (file.clone(), None)));
         self.patterns.extend(patterns.iter().map(|pattern| (pattern.clone(), Vec::new())));
@@ -76,6 +82,7 @@ impl Watcher {
             let matched = matched(&pattern);
             (pattern, matched)
         }));
+        more
     }
 
     /// Watches the folders where something may happen to what is watched. Those of `touched` may be others than before.

@@ -366,15 +366,22 @@ fn read(
     const TRIES: usize = 3;
     let mut tries = 0usize;
     loop {
-        let (program, plan) = Program::read(&options.root, options.inputs.as_deref(), options.look, origins)?;
-        origins.files.extend(files(options, &plan));
-        if let Some(watcher) = watcher {
-            let old = old.into_iter().flat_map(|old| files(options, old));
-            watcher.watch(origins.files.iter().cloned().chain(old), origins.imports.iter().cloned());
+        let outcome = Program::read(&options.root, options.inputs.as_deref(), options.look, origins);
+        if let Ok((_, plan)) = &outcome {
+            origins.files.extend(files(options, plan));
         }
+        let watches_more = watcher.as_mut().is_some_and(|watcher| {
+            let old = old.into_iter().flat_map(|old| files(options, old));
+            watcher.watch(origins.files.iter().cloned().chain(old), origins.imports.iter().cloned())
+        });
         tries = tries.saturating_add(1);
-        if tries >= TRIES || program.is_current(options.inputs.as_deref()) {
-            return Ok((program, plan));
+        let is_current = match &outcome {
+            Ok((program, _)) => program.is_current(options.inputs.as_deref()),
+            // What was wrong may have been mended before it was watched.
+            Err(_) => !watches_more,
+        };
+        if tries >= TRIES || is_current {
+            return outcome;
         }
     }
 }
