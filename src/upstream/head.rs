@@ -9,6 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 /// The most header fields that a response may have.
 pub const MAX_HEADERS: usize = 100;
 
+/// A line's beginning that is looked at again with each piece that comes.
+const LONG: usize = 256;
+
 /// Room for the fields of most responses, with those that the gateway adds.
 const FIELDS: usize = 12;
 
@@ -65,6 +68,9 @@ pub(super) fn has_no_body(method: &Method, status: StatusCode) -> bool {
 pub struct HeadReader {
     /// Bytes that have been looked at.
     seen: usize,
+    /// Where the line begins that is not complete yet, and how many are before it.
+    line: usize,
+    lines: usize,
 }
 
 impl HeadReader {
@@ -77,12 +83,12 @@ impl HeadReader {
         if (self.seen == 0 || self.is_whole(buf)?)
             && let Some((head, end)) = parse(buf)?
         {
-            self.seen = 0;
+            *self = Self::default();
             buf.advance(end);
             return if end > limit { Err(Malformed::HeadTooLarge) } else { Ok(Some(head)) };
         }
         // What can never become a head is said at once: a server may wait for an answer to it.
-        doubt(buf)?;
+        self.doubt(buf)?;
         self.seen = buf.len();
         if self.seen >= limit { Err(Malformed::HeadTooLarge) } else { Ok(None) }
     }
@@ -103,37 +109,53 @@ impl HeadReader {
         }
         Ok(false)
     }
+
+    /// Whether the beginning of a head is already wrong.
+    #[cold]
+    fn doubt(&mut self, buf: &[u8]) -> Result<(), Malformed> {
+        loop {
+            let from = self.line.max(self.seen);
+            let lf = buf.get(from..).and_then(|rest| memchr::memchr(b'\n', rest));
+            let line = buf.get(self.line..lf.map_or(buf.len(), |lf| from + lf + 1)).unwrap_or_default();
+            // A long line that trickles is looked at when it is whole.
+            if lf.is_some() || line.len() <= LONG {
+                doubt_line(self.lines, line)?;
+            }
+            if lf.is_none() {
+                return Ok(());
+            }
+            self.line += line.len();
+            self.lines += 1;
+        }
+    }
 }
 
-/// Whether the beginning of a head is already wrong.
-#[cold]
-fn doubt(buf: &[u8]) -> Result<(), Malformed> {
-    for (n, line) in buf.split_inclusive(|b| *b == b'\n').enumerate() {
-        // A CR is followed by its LF, or wrong.
-        let (line, whole) = match line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\r")) {
-            Some(line) => (line, true),
-            None => (line, false),
-        };
-        if n > MAX_HEADERS && !line.is_empty() {
-            return Err(Malformed::TooManyHeaders);
-        }
-        match n {
-            0 => {
-                let mut begun = *b"HTTP/1.1 200";
-                match begun.get_mut(..line.len()).filter(|_| !whole) {
-                    Some(begin) => {
-                        begin.copy_from_slice(line);
-                        status_line(&begun)?
-                    }
-                    None => status_line(line)?,
-                };
-            }
-            _ if line.is_empty() || (!whole && line.iter().all(|b| is_token(*b))) => {}
-            _ => {
-                let (name, value) = field(line)?;
-                if !name.iter().all(|b| is_token(*b)) || !is_text(value) {
-                    return Err(Malformed::Header);
+/// Whether line `n`, as far as it is there, is already wrong.
+fn doubt_line(n: usize, line: &[u8]) -> Result<(), Malformed> {
+    // A CR is followed by its LF, or wrong.
+    let (line, whole) = match line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\r")) {
+        Some(line) => (line, true),
+        None => (line, false),
+    };
+    if n > MAX_HEADERS && !line.is_empty() {
+        return Err(Malformed::TooManyHeaders);
+    }
+    match n {
+        0 => {
+            let mut begun = *b"HTTP/1.1 200";
+            match begun.get_mut(..line.len()).filter(|_| !whole) {
+                Some(begin) => {
+                    begin.copy_from_slice(line);
+                    status_line(&begun)?
                 }
+                None => status_line(line)?,
+            };
+        }
+        _ if line.is_empty() || (!whole && line.iter().all(|b| is_token(*b))) => {}
+        _ => {
+            let (name, value) = field(line)?;
+            if !name.iter().all(|b| is_token(*b)) || !is_text(value) {
+                return Err(Malformed::Header);
             }
         }
     }
