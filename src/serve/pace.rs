@@ -18,7 +18,11 @@ impl Pace {
     /// A wait begins: what is left of `patience`, if something is.
     #[cold]
     fn begin(&mut self, timer: &Timer, patience: Duration) -> Option<Duration> {
-        self.since = Some(timer.exact());
+        let now = timer.exact();
+        if let Some(since) = self.since.replace(now) {
+            // Something else was waited for meanwhile, which makes this one no shorter.
+            self.waited = self.waited.saturating_add(now.saturating_sub(since));
+        }
         patience.checked_sub(self.waited).filter(|left| !left.is_zero())
     }
 
@@ -76,5 +80,27 @@ impl Patience {
             deadline.disarm();
         }
         self.pace.moved(timer, moved, step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_for_something_else_in_between_makes_no_wait_longer() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build_local(Default::default());
+        runtime.unwrap().block_on(async {
+            let (timer, mut pace) = (Timer::new(), Pace::default());
+            let patience = Duration::from_millis(60);
+            assert_eq!(pace.begin(&timer, patience), Some(patience));
+            for _ in 0..2 {
+                tokio::time::sleep(Duration::from_millis(40)).await;
+                assert!(pace.begin(&timer, patience) < Some(Duration::from_millis(21)));
+            }
+            assert_eq!(pace.begin(&timer, patience), None);
+            pace.moved(&timer, 1, 1);
+            assert_eq!(pace.begin(&timer, patience), Some(patience));
+        });
     }
 }
