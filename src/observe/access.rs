@@ -22,10 +22,10 @@ pub fn is_on() -> bool {
 pub struct Record {
     /// Its id.
     pub id: SmolStr,
-    /// Its method.
-    pub method: Method,
+    /// Its method, where it has one.
+    pub method: Option<Method>,
     /// Its target as it came; the query is not written.
-    pub uri: Uri,
+    pub target: Target,
     /// Its host as it came.
     pub host: Option<HeaderValue>,
     /// The client's address.
@@ -60,6 +60,24 @@ pub struct Record {
     pub tags: Vec<(SmolStr, String)>,
 }
 
+/// What a request is for.
+#[derive(Debug)]
+pub enum Target {
+    /// This.
+    Uri(Uri),
+    /// Its head was refused; this path could be read in it.
+    Refused(Option<String>),
+}
+
+impl Target {
+    fn path(&self) -> Option<&str> {
+        match self {
+            Target::Uri(uri) => Some(uri.path()),
+            Target::Refused(path) => path.as_deref(),
+        }
+    }
+}
+
 impl Record {
     /// The answer ended before its end; `error` is the kind of failure, if it was none of the client's.
     pub fn broke_off(&mut self, error: Option<&'static str>, why: &dyn fmt::Display) {
@@ -67,6 +85,14 @@ impl Record {
         if self.detail.is_empty() {
             self.detail = why.to_string();
         }
+    }
+
+    /// The gateway has ended before the answer.
+    pub fn cut_off(&mut self) {
+        if self.status == 0 {
+            self.status = 503;
+        }
+        self.broke_off(Some("cut-off"), &"the gateway ended before the answer");
     }
 
     /// Writes the line.
@@ -83,9 +109,9 @@ impl Record {
         tracing::info!(
             target: TARGET,
             id = self.id.as_str(),
-            method = self.method.as_str(),
+            method = self.method.as_ref().map(Method::as_str),
             host = host.as_deref(),
-            path = self.uri.path(),
+            path = self.target.path(),
             route = route.as_deref(),
             status = u64::from(self.status),
             upstream = upstream.as_deref(),

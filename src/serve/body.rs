@@ -427,7 +427,10 @@ impl End {
 impl Drop for End {
     fn drop(&mut self) {
         self.client.request_ended();
-        if let Some(record) = self.record.take() {
+        if let Some(mut record) = self.record.take() {
+            if self.client.worker.is_cutting_off() {
+                record.cut_off();
+            }
             record.write();
         }
     }

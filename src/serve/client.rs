@@ -5,6 +5,7 @@ use super::body::strip_hop_by_hop;
 use super::connection::{REST, SOON};
 use super::guard::Refused;
 use super::listen::Port;
+use super::refused::Traces;
 use super::worker::Worker;
 use crate::upstream::Upgraded;
 use crate::upstream::timer::Deadline;
@@ -45,6 +46,8 @@ pub struct Client {
     requests: Cell<u64>,
     /// The last head stands in for one that was refused.
     refused: Cell<Option<Refused>>,
+    /// What is known of that one.
+    traces: Cell<Option<Box<Traces>>>,
     /// The server's side of a tunnel, once the client is told of it.
     pub tunnel: RefCell<Option<Tunnel>>,
     closing: Cell<bool>,
@@ -136,6 +139,7 @@ impl Client {
             heads: Cell::new(0),
             requests: Cell::new(0),
             refused: Cell::new(None),
+            traces: Cell::new(None),
             tunnel: RefCell::new(None),
             closing: Cell::new(false),
             task: RefCell::new(None),
@@ -239,6 +243,16 @@ impl Client {
         if refused.is_some() {
             self.refused.set(refused);
         }
+    }
+
+    /// What is known of the request that was refused.
+    pub fn leave_traces(&self, traces: Traces) {
+        self.traces.set(Some(Box::new(traces)));
+    }
+
+    /// The same, for its line in the log.
+    pub fn traces(&self) -> Option<Box<Traces>> {
+        self.traces.take()
     }
 
     /// hyper hands over the next request: why it must be refused, if it must be.

@@ -150,6 +150,17 @@ impl Crew {
         tokio::time::timeout(patience, asked).await.is_ok_and(|answers| answers.is_ok())
     }
 
+    /// Ends what is still under way, and waits until that is logged, if it does not take long: a worker may hang.
+    pub async fn cut_off(&mut self, patience: Duration) {
+        self.tell(|| Command::CutOff);
+        let all = async {
+            for _ in 0..self.workers.len() {
+                self.ended.recv().await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+
     /// No more connections; waits until all have ended.
     pub async fn drain(&self) {
         self.tell(|| Command::Drain);

@@ -95,6 +95,11 @@ impl Guard {
         matches!(self.state, State::Head) && self.head.seen > 0
     }
 
+    /// A body is under way.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self.state, State::Length(_) | State::Chunked(_))
+    }
+
     /// The last head asked for another protocol: nothing passes before [`Guard::answered`].
     pub fn is_asked(&self) -> bool {
         matches!(self.state, State::Asked)
@@ -382,7 +387,7 @@ fn odd_request_line<T>(line: &[u8]) -> Result<T, Refused> {
 
 /// The bytes before the first that is of another kind, and the rest.
 #[inline]
-fn before(text: &[u8], is_kind: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+pub(super) fn before(text: &[u8], is_kind: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text.iter().position(|b| !is_kind(*b)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, b""))
 }

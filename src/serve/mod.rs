@@ -27,6 +27,7 @@ mod open_files;
 mod pace;
 mod program;
 mod proxy_protocol;
+mod refused;
 mod rehearsal;
 mod reload;
 mod request;
@@ -86,6 +87,9 @@ pub struct Options {
 
 /// Why the gateway does not serve: sentences for whoever starts it. What is wrong with the program has been printed.
 pub type Failure = Vec<String>;
+
+/// How long the workers have to log what is cut off.
+const CUT_OFF: Duration = Duration::from_secs(1);
 
 /// Serves until a signal ends it.
 pub fn run(options: Options) -> Result<(), Failure> {
@@ -331,10 +335,11 @@ impl Gateway {
         // The workers close the sockets for good.
         self.sockets = Sockets::default();
         tokio::select! {
-            () = self.crew.drain() => tracing::info!("drained"),
+            () = self.crew.drain() => return tracing::info!("drained"),
             () = tokio::time::sleep(self.options.drain) => tracing::warn!("not drained in time: the rest is cut off"),
             () = signals.end() => tracing::warn!("a second signal: the rest is cut off"),
         }
+        self.crew.cut_off(CUT_OFF).await;
     }
 }
 

@@ -8,7 +8,7 @@ use super::host;
 use super::world::Live;
 use crate::decide::path::{self, Normalised, PathError};
 use crate::decide::{self, Decided, Head, Outcome};
-use crate::observe::access::Record;
+use crate::observe::access::{Record, Target};
 use crate::policy::forwarded;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
@@ -87,7 +87,7 @@ pub async fn serve(asked: Asked<'_>) -> Ready {
     let id = RequestId::new(&parts.headers, trusted);
     let id = id.as_str();
     if client.worker.access_log {
-        end.record = Some(Box::new(record(client, parts, body_length, id)));
+        end.record = Some(Box::new(record(client, parts, refused, body_length, id)));
     }
     let now = Timestamp::now();
     if let Some(proof) = client.worker.challenges.token(parts.uri.path())
@@ -282,12 +282,26 @@ fn forwarded_answer(
     }
 }
 
-fn record(client: &Client, parts: &request::Parts, received: Option<u64>, id: &str) -> Record {
+fn record(
+    client: &Client,
+    parts: &request::Parts,
+    refused: Option<Refused>,
+    received: Option<u64>,
+    id: &str,
+) -> Record {
+    let (method, target, host) = match refused.and_then(|_| client.traces()) {
+        Some(traces) => (traces.method, Target::Refused(traces.path), traces.host),
+        None => {
+            let host = parts.headers.get(HOST).cloned();
+            let host = host.or_else(|| HeaderValue::try_from(parts.uri.authority()?.as_str()).ok());
+            (Some(parts.method.clone()), Target::Uri(parts.uri.clone()), host)
+        }
+    };
     Record {
         id: SmolStr::new(id),
-        method: parts.method.clone(),
-        uri: parts.uri.clone(),
-        host: parts.headers.get(HOST).cloned().or_else(|| HeaderValue::try_from(parts.uri.authority()?.as_str()).ok()),
+        method,
+        target,
+        host,
         client: client.ip(),
         began: Instant::now(),
         route: SmolStr::default(),

@@ -3,6 +3,7 @@
 use super::client::{Client, Waits};
 use super::guard::{Broken, Guard};
 use super::pace::Pace;
+use super::refused::Traces;
 use super::transport::Transport;
 use crate::upstream::burst::{self, Queued};
 use bytes::{Buf, Bytes, BytesMut};
@@ -81,25 +82,31 @@ impl Stream {
     /// look by reading into a buffer of its own, which takes new memory for each request.
     #[inline]
     pub fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        // What is there of further requests comes first.
-        if !self.early.is_empty() || !self.is_between_requests() || self.client.is_ahead() {
+        // The rest of the request's body is hyper's to read, and its end with it.
+        if self.guard.is_in_body() && !self.client.is_ahead() {
             return false;
         }
-        self.transport.tcp().poll_read_ready(cx).is_ready() && self.look(cx)
+        // What comes of further requests is kept, while there is room for it.
+        while self.early.len() < LOOK && self.transport.tcp().poll_read_ready(cx).is_ready() {
+            match self.look(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return true,
+                Poll::Pending => return false,
+            }
+        }
+        false
     }
 
+    /// Whether the client has said something more.
     #[cold]
-    fn look(&mut self, cx: &mut Context<'_>) -> bool {
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut buf = [0; LOOK];
         let mut came = ReadBuf::new(&mut buf);
-        match Pin::new(&mut self.transport).poll_read(cx, &mut came) {
-            Poll::Ready(Ok(())) => {
-                self.early = Bytes::copy_from_slice(came.filled());
-                self.early.is_empty()
-            }
-            Poll::Ready(Err(_)) => true,
-            Poll::Pending => false,
+        if ready!(Pin::new(&mut self.transport).poll_read(cx, &mut came)).is_err() || came.filled().is_empty() {
+            return Poll::Ready(false);
         }
+        self.early = [&self.early, came.filled()].concat().into();
+        Poll::Ready(true)
     }
 
     /// Nothing came: what is waited for?
@@ -147,6 +154,9 @@ impl Stream {
             Some(Broken::Head(refused)) => {
                 self.client.heads_passed(passed.heads.saturating_add(1), Some(refused));
                 self.client.head_came();
+                if self.client.worker.access_log {
+                    self.client.leave_traces(Traces::of(&self.held));
+                }
                 self.held.clear();
                 self.refused = true;
                 let mut ready = BytesMut::from(&self.ready[..]);
@@ -350,15 +360,17 @@ impl Stream {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Err(error));
         }
-        if !self.outbox.is_empty() {
-            let sent = self.poll_send(cx).map_ok(|()| STEP);
-            ready!(self.wrote(sent))?;
+        if self.outbox.is_empty() && self.client.interim().borrow().is_empty() {
+            return Poll::Ready(Ok(()));
         }
-        self.poll_interim(cx)
+        let cleared = match self.poll_send(cx) {
+            Poll::Ready(Ok(())) => self.poll_interim(cx),
+            sent => sent,
+        };
+        self.wrote(cleared.map_ok(|()| STEP)).map_ok(drop)
     }
 
     /// Writes interim responses.
-    #[inline]
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut interim = self.client.interim().borrow_mut();
         if !interim.is_empty() {
@@ -435,6 +447,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_clear(cx))?;
-        Pin::new(&mut self.transport).poll_shutdown(cx)
+        let ended = Pin::new(&mut self.transport).poll_shutdown(cx);
+        self.wrote(ended.map_ok(|()| STEP)).map_ok(drop)
     }
 }

@@ -77,6 +77,8 @@ pub struct Worker {
     closed: RefCell<Vec<Rc<Port>>>,
     /// Connections of ports that colleagues have opened and this worker has not yet.
     early: RefCell<Vec<Accepted>>,
+    /// What is still under way is cut off.
+    cutting_off: Cell<bool>,
     /// A connection was put to rest.
     pub rested: Notify,
     /// A connection has ended.
@@ -132,6 +134,8 @@ pub enum Command {
     Report(Answer),
     /// Take no more connections, and end when all are gone.
     Drain,
+    /// End at once: with this thread's runtime everything ends that is under way.
+    CutOff,
     /// Panic.
     #[cfg(test)]
     Panic,
@@ -197,6 +201,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
         ports: RefCell::default(),
         closed: RefCell::default(),
         early: RefCell::default(),
+        cutting_off: Cell::new(false),
         rested: Notify::new(),
         left: Notify::new(),
     });
@@ -241,6 +246,7 @@ async fn work(number: usize, setup: Setup, mut commands: mpsc::UnboundedReceiver
                 prepared = None;
                 worker.stop(|_| true).await;
             }
+            Some(Command::CutOff) => return worker.cutting_off.set(true),
             #[cfg(test)]
             Some(Command::Panic) => panic!("as the test asked"),
             None => return,
@@ -276,6 +282,11 @@ impl Worker {
             .into_iter()
             .map(|(address, socket, open)| Ok((address, tokio::net::TcpListener::from_std(socket)?, open)));
         Ok(Prepared { local, sockets: sockets.collect::<io::Result<_>>()? })
+    }
+
+    /// What ends now ends because the gateway does.
+    pub fn is_cutting_off(&self) -> bool {
+        self.cutting_off.get()
     }
 
     /// `Date`, made once a second.

@@ -80,7 +80,9 @@ fn a_second_signal_cuts_off() {
     gateway.signal("-TERM");
     assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
     gateway.await_log("a second signal");
-    assert!(!gateway.log().contains("read again"), "nobody reloads while it drains");
+    let log = gateway.await_log("\"error\":\"cut-off\"");
+    assert!(log.contains("\"status\":200") && log.contains("\"sent\":4,"), "{log}");
+    assert!(!log.contains("read again"), "nobody reloads while it drains");
     let mut rest = Vec::new();
     let _ = client.reader.read_to_end(&mut rest);
     assert_eq!(rest, b"some");
@@ -101,6 +103,42 @@ fn the_drain_has_an_end() {
     gateway.signal("-TERM");
     assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
     gateway.await_log("not drained in time");
+}
+
+#[test]
+fn what_is_cut_off_is_logged() {
+    let (asked, requests) = std::sync::mpsc::channel();
+    let server = Server::raw(move |mut stream, mut reader| {
+        let head = read_head(&mut reader).unwrap();
+        if head.starts_with("GET /tunnel ") {
+            stream.write_all(b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n").unwrap();
+        }
+        asked.send(()).unwrap();
+        let _ = reader.read_to_end(&mut Vec::new());
+    });
+    let program = "listen http LISTEN { protocols h1, h2c }\nroute ANY /{rest...} -> SERVER\n";
+    let mut gateway = Gateway::with_args(&program.replace("SERVER", &server.url()), &[], &["--drain", "300ms"]);
+    let mut clients = [(); 8].map(|()| gateway.connect());
+    for client in &mut clients {
+        client.send(b"GET /silent HTTP/1.1\r\nhost: test\r\n\r\n");
+    }
+    let mut tunnel = gateway.connect();
+    tunnel.send(b"GET /tunnel HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n");
+    assert_eq!(tunnel.answer().status, 101);
+    super::http2::run(async {
+        let mut send = super::http2::connect(&gateway).await;
+        let (_response, _) = send.send_request(super::http2::request(http::Method::GET, "/stream"), true).unwrap();
+        tokio::task::spawn_blocking(move || (0..10).for_each(|_| requests.recv_timeout(PATIENCE).unwrap()))
+            .await
+            .unwrap();
+        gateway.signal("-TERM");
+        assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
+    });
+    let log = gateway.await_log_times("\"error\":\"cut-off\"", 10);
+    assert_eq!(log.matches("\"status\":503").count(), 9, "{log}");
+    for path in ["silent", "tunnel", "stream"] {
+        assert!(log.contains(&format!("\"path\":\"/{path}\"")), "{log}");
+    }
 }
 
 /// Servers that do all that servers should not: the answer is a status that says so, and the next request is served.

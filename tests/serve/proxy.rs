@@ -3,7 +3,7 @@
 use super::support::*;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 fn to(server: &Server) -> Gateway {
@@ -353,6 +353,107 @@ fn a_client_that_goes_is_noticed_and_logged() {
     std::thread::sleep(Duration::from_millis(100));
     drop(client);
     gateway.await_log("\"status\":499");
+}
+
+/// Whatever lies behind its request, and whenever that came.
+#[test]
+fn a_client_that_goes_with_requests_behind_is_noticed() {
+    const NEXT: &str = "GET /next HTTP/1.1\r\nhost: test\r\n\r\n";
+    const POST: &str = "POST /next HTTP/1.1\r\nhost: test\r\ncontent-length: 5\r\n\r\nhe";
+    let (asked, requests) = mpsc::channel();
+    let (ends, ended) = mpsc::channel();
+    let server = Server::raw(move |_stream, mut reader| {
+        let Some(head) = read_head(&mut reader) else { return };
+        asked.send(()).unwrap();
+        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap_or(0), if head.starts_with("PUT") { 2 } else { 0 });
+        ends.send(()).unwrap();
+    });
+    let gateway = to(&server);
+    for first in
+        ["GET /left HTTP/1.1\r\nhost: test\r\n\r\n", "PUT /left HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi"]
+    {
+        for behind in ["\r\n", "GET /ne", NEXT, POST, &NEXT.repeat(3), "no HTTP\r\n\r\n"] {
+            for late in [false, true] {
+                let mut client = gateway.connect();
+                client.send(format!("{first}{}", if late { "" } else { behind }).as_bytes());
+                requests.recv_timeout(PATIENCE).unwrap();
+                if late {
+                    client.send(behind.as_bytes());
+                    std::thread::sleep(Duration::from_millis(30));
+                }
+                drop(client);
+                assert!(ended.recv_timeout(PATIENCE).is_ok(), "{first:?}, {behind:?}, {late}");
+            }
+        }
+    }
+    gateway.await_log_times("\"status\":499", 24);
+}
+
+/// And whoever stays is answered, each request in its turn.
+#[test]
+fn what_comes_while_a_request_is_answered_is_not_lost() {
+    let server = Server::answering(|got| {
+        std::thread::sleep(Duration::from_millis(60));
+        ok(&format!("{} {}", got.head.split(' ').nth(1).unwrap(), got.body.len()))
+    });
+    let gateway = to(&server);
+    let text = format!(
+        "{0}GET /b HTTP/1.1\r\nhost: test\r\n\r\nPOST /c HTTP/1.1\r\nhost: test\r\ncontent-length: 9000\r\n\r\n{1}\
+         POST /d HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n{0}",
+        "GET /a HTTP/1.1\r\nhost: test\r\n\r\n",
+        "x".repeat(9000)
+    );
+    for step in [7, 100, 1000, 5000, 20_000] {
+        let mut client = gateway.connect();
+        let mut sending = client.stream.try_clone().unwrap();
+        let text = text.clone();
+        let sender = std::thread::spawn(move || {
+            for piece in text.as_bytes().chunks(step) {
+                sending.write_all(piece).unwrap();
+                std::thread::sleep(Duration::from_micros(step as u64 * 20));
+            }
+        });
+        for wanted in ["/a 0", "/b 0", "/c 9000", "/d 3", "/a 0"] {
+            assert_eq!(client.answer().text(), wanted, "in steps of {step}");
+        }
+        sender.join().unwrap();
+    }
+}
+
+#[test]
+fn what_is_known_of_a_refused_request_is_logged() {
+    let gateway = Gateway::serve("listen http LISTEN { header max 8KiB }\nroute ANY /{rest...} -> respond 204\n");
+    let line = |request: &str, status: u16, times: usize| -> serde_json::Value {
+        assert_eq!(gateway.ask(request).status, status, "{request:?}");
+        let log = gateway.await_log_times("\"sent\":", times);
+        serde_json::from_str(log.lines().rfind(|line| line.contains("\"sent\":")).unwrap()).unwrap()
+    };
+    let long = "a".repeat(9000);
+    for (n, (request, status, method, path, host)) in [
+        ("PUT /a?b=secret HTTP/1.1\r\nhost: a.example\r\nx_y: z\r\n\r\n", 400, "PUT", "/a", "a.example"),
+        ("GET /a\"\\\u{1}\u{e4} HTTP/1.1\r\nhost: a\r\n\r\n", 400, "GET", "/a\"\\\u{1}\u{e4}", "a"),
+        ("POST /e HTTP/1.1\r\nexpect: more\r\nhost: a\r\n\r\n", 417, "POST", "/e", "a"),
+        (&format!("GET /{long}"), 414, "GET", &format!("/{}…", &long[..255]), ""),
+        (&format!("GET /m HTTP/1.1\r\nhost: a\r\nx: {long}\r\n\r\n"), 431, "GET", "/m", "a"),
+        ("no HTTP at all\r\n\r\n", 400, "no", "HTTP", ""),
+        ("\u{16}\u{3}\u{1}\r\n\r\n", 400, "", "", ""),
+        // Only the refused one is not what it seems.
+        ("GET /fine HTTP/1.1\r\nhost: b\r\n\r\n", 204, "GET", "/fine", "b"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let line = line(request, status, n + 1);
+        for (name, wanted) in [("method", method), ("path", path), ("host", host)] {
+            assert_eq!(line[name].as_str().unwrap_or_default(), wanted, "{name} of {request:?} in {line}");
+        }
+        assert_eq!(line["status"], status);
+    }
+    let mut client = gateway.connect();
+    client.send(b"GET /one HTTP/1.1\r\nhost: c\r\n\r\nDELETE /two HTTP/1.2\r\nhost: c\r\n\r\n");
+    assert_eq!((client.answer().status, client.answer().status), (204, 400));
+    let log = gateway.await_log("\"path\":\"/two\"");
+    assert!(log.contains("\"method\":\"GET\",\"host\":\"c\",\"path\":\"/one\""), "{log}");
 }
 
 #[test]
