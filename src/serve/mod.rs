@@ -253,7 +253,7 @@ impl Gateway {
                     self.read_again(materials < files.len(), materials > 0).await;
                 }
                 () = after(refreshed, period(&self.generation)) => {
-                    self.refresh().await;
+                    self.refresh(false).await;
                     refreshed = Instant::now();
                 }
             }
@@ -278,7 +278,7 @@ impl Gateway {
             self.reload().await;
         }
         if materials {
-            self.refresh().await;
+            self.refresh(true).await;
         }
         service::ready(&status(&self.generation));
     }

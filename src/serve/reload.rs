@@ -47,8 +47,8 @@ impl Gateway {
         Ok(())
     }
 
-    /// Reads tables and keys again.
-    pub(super) async fn refresh(&mut self) {
+    /// Reads tables and keys again: a file has changed, or it is time to look.
+    pub(super) async fn refresh(&mut self, has_changed: bool) {
         let (generation, problems) = self.generation.with_fresh_materials(self.options.workers);
         log_problems(&problems);
         let (generation, old) = (Arc::new(generation), self.generation.clone());
@@ -57,7 +57,10 @@ impl Gateway {
                 for listener in generation.with_new_certificates(&old) {
                     tracing::info!(listener, "new certificates");
                 }
-                tracing::info!("tables and keys were read again");
+                match has_changed {
+                    true => tracing::info!("tables and keys were read again"),
+                    false => tracing::debug!("tables and keys were read again, as it was time to"),
+                }
             }
             Err(failures) => failures.iter().for_each(|failure| tracing::error!("{failure}")),
         }

@@ -61,10 +61,13 @@ fn api_keys_and_their_file() {
 
 #[test]
 fn a_table_is_read_again_when_its_file_changes() {
-    let program = "listen http LISTEN\nupstream e { echo }\ntable blocked: [cidr] from file \"blocked.txt\"\n\
+    let program = "listen http LISTEN\nupstream e { echo }\ntable blocked: [cidr] from file \"blocked.txt\" every 100ms\n\
                    require client.ip not in blocked else 403\nroute ANY /{rest...} -> e\n";
     let gateway = Gateway::with_files(program, &[("blocked.txt", "192.0.2.0/24\n")]);
     assert_eq!(gateway.get("/").status, 200);
+    // That it was looked at is no news.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!gateway.log().contains("read again"));
     gateway.replace("blocked.txt", "127.0.0.0/8\n");
     gateway.await_log("were read again");
     assert_eq!(gateway.get("/").status, 403);
