@@ -7,6 +7,8 @@
 
 use bytes::Bytes;
 use guard::Guard;
+// For the files of `src/serve`, to which it is a room of the crate.
+use gw::policy;
 use h2::server;
 use http::{HeaderMap, Response, request};
 use http2::head;

@@ -7,6 +7,8 @@
 
 use bytes::{Bytes, BytesMut};
 use guard::{Broken, Guard};
+// For the files of `src/serve`, to which it is a room of the crate.
+use gw::policy;
 use gw::upstream::chunked::Event;
 use gw::upstream::decode::Decoder;
 use gw::upstream::head::Framing;
@@ -189,7 +191,7 @@ fuzz_target!(|input: &[u8]| {
     let seen = hyper_reads(text, step);
     assert!(seen.len() <= bytewise.heads.len(), "hyper sees more requests");
     for (n, head) in bytewise.heads.iter().enumerate() {
-        let mut fields = [httparse::EMPTY_HEADER; guard::MAX_FIELDS];
+        let mut fields = [httparse::EMPTY_HEADER; policy::heads::MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         let parsed = request.parse(&text[head.clone()]);
         assert_eq!(parsed, Ok(httparse::Status::Complete(head.len())));

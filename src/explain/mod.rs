@@ -23,11 +23,12 @@ use crate::plan::{
 use crate::policy::auth::{Caller, Failure, claims};
 use crate::policy::forwarded;
 use crate::policy::grpc;
+use crate::policy::heads::{self, LONG_HEAD, MAX_FIELDS, Refused, TOO_MANY_FIELDS};
 use crate::policy::limit::{Check, Verdict};
-use crate::policy::problem::{self, FailureKind};
+use crate::policy::problem::FailureKind;
 use crate::state::memory::MemoryCounters;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use jiff::Timestamp;
 use record::Recorder;
 use serde::Serialize;
@@ -159,7 +160,7 @@ pub struct Sent {
     pub url: String,
     /// `HTTP/1.1`, `HTTP/2`, or both where the server chooses in the TLS handshake.
     pub protocol: &'static str,
-    /// Its fields; ids are new for each request and shown as zeros.
+    /// Its fields; ids that are new for each request are shown as zeros.
     pub headers: Vec<(String, String)>,
     /// The body is read whole before it is sent, because of this line.
     pub buffered: Option<String>,
@@ -203,21 +204,22 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     }
     // A `Host` that is said goes before that of the URL, as with curl.
     let authority = request.headers.get(http::header::HOST).and_then(|h| h.to_str().ok()).unwrap_or(url.authority);
-    let host = url::host(authority)?.0.trim_end_matches('.').to_ascii_lowercase();
+    let host = heads::host(authority);
     let trust = plan.trust.as_ref().map(forwarded::Trust::from);
-    let id = "0".repeat(32);
+    let trusted = trust.as_ref().is_some_and(|t| t.trusts_fields_of(request.ip));
+    let id = forwarded::request_id(&headers).filter(|_| trusted).map_or_else(|| "0".repeat(32), str::to_owned);
     let head = Head {
         method: &request.method,
         version: version(listener, request),
         scheme: listener.scheme(),
-        host: host.trim_matches(['[', ']']),
-        authority,
+        host: host.as_deref().unwrap_or_default(),
+        authority: if host.is_some() { authority } else { "" },
         path: normal.as_ref().map_or(target.path, |n| n.as_str()),
         query: target.query,
         headers: &headers,
         client: forwarded::client(request.ip, trust.as_ref(), &headers),
         peer: request.ip,
-        trusted: trust.as_ref().is_some_and(|t| t.trusts_fields_of(request.ip)),
+        trusted,
         certificate: certificate(listener, request)?,
         listener: index,
         id: &id,
@@ -240,35 +242,11 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     };
     let taken = Taken {
         method: request.method.to_string(),
-        host: host.clone(),
+        host: host.as_deref().unwrap_or(authority).to_owned(),
         path: head.path.to_owned(),
         query: target.query.map(str::to_owned),
         client: head.client.to_string(),
     };
-    if let Some((status, why)) = at_the_door(&headers) {
-        return Ok(Explanation {
-            request: taken,
-            outcome: Ends {
-                kind: "refuse",
-                status: Some(status),
-                error: (status == 400).then_some("bad-request"),
-                detail: Some(why),
-                route: None,
-                upstream: None,
-                server: None,
-                servers: Vec::new(),
-                choice: None,
-            },
-            listener: listens,
-            candidates: Vec::new(),
-            nearest: Vec::new(),
-            params: Map::new(),
-            steps: Vec::new(),
-            sent: None,
-            response: turned_away(status, &id),
-            budget: None,
-        });
-    }
     let path = || normal.as_ref().map_err(|e| *e);
     let mut earlier = Vec::new();
     for _ in 1..request.times {
@@ -276,7 +254,34 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
         earlier.push(at_once(decide(plan, &head, path(), &world, &())).holds);
     }
     let recorder = Recorder::new(plan);
-    let mut decided = at_once(decide(plan, &head, path(), &world, &recorder));
+    // Of a head that is refused no more is known than that.
+    let (unread_method, unread_fields) = (Method::GET, HeaderMap::new());
+    let unread = Head {
+        method: &unread_method,
+        host: "",
+        authority: "",
+        path: "/",
+        query: None,
+        headers: &unread_fields,
+        client: request.ip,
+        body_length: Some(0),
+        upgrade: None,
+        ..head
+    };
+    let refused = refused(request, url.target, &headers, listener);
+    let mut decided = match &refused {
+        Ok(()) if host.is_none() => {
+            let mut decided = Decided::new(plan, &head);
+            decided.refuse(400, heads::NO_HOST);
+            decided
+        }
+        Ok(()) => at_once(decide(plan, &head, path(), &world, &recorder)),
+        Err((status, why)) => {
+            let mut decided = Decided::new(plan, &unread);
+            decided.refuse(*status, why);
+            decided
+        }
+    };
     let route = decided.cx.route.map(|(_, r)| r);
     let params = decided.cx.captures.iter().flat_map(|c| c.iter()).map(|(n, v)| (n.to_owned(), Json::from(v.as_ref())));
     let params = params.collect();
@@ -284,7 +289,7 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     let nearest = match &failed {
         // A path that was refused for the sake of a route that it met lacks nothing.
         Some(failed) if failed.kind == FailureKind::BadRequest && recorder.has_met() => Vec::new(),
-        Some(_) if route.is_none() => near_routes(plan, listener, &head),
+        Some(_) if route.is_none() && refused.is_ok() && host.is_some() => near_routes(plan, listener, &head),
         _ => Vec::new(),
     };
     let mut ends = Ends {
@@ -311,8 +316,11 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
                 ends.choice = choice::among(upstream, forward.sticky.is_some());
             }
             let echo = upstream.map(|u| Server::echo(&u.name));
-            sent = server.or(echo.as_ref()).map(|server| outgoing(&decided, forward, server, route));
+            let server = server.or(echo.as_ref());
+            sent = server.map(|server| outgoing(&decided, forward, server, route));
+            let server = server.map(|server| server.authority.clone());
             budget = Some(worst_case(forward, upstream));
+            decided.cx.server = server;
             // What the gateway would add to a plain 200 of the upstream.
             let (mut parts, ()) = http::Response::new(()).into_parts();
             if forward.sticky.is_none() {
@@ -328,7 +336,12 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
             let (parts, body) = decided.answer(&world, &recorder);
             ends.status = Some(parts.status.as_u16());
             let body = Some(String::from_utf8_lossy(&body).into_owned()).filter(|b| !b.is_empty());
-            Answered { status: ends.status, headers: fields(&parts.headers), body }
+            let mut headers = fields(&parts.headers);
+            let doubtful = route.is_none() && ends.error == Some(FailureKind::BadRequest.name());
+            if doubtful && head.version != Version::HTTP_2 {
+                headers.push(("connection".to_owned(), "close".to_owned()));
+            }
+            Answered { status: ends.status, headers, body }
         }
     };
     let (candidates, steps) = recorder.into_parts();
@@ -346,26 +359,26 @@ pub fn explain(plan: &Plan, materials: &Materials, request: &Request) -> Result<
     })
 }
 
-/// What no request gets past the door with, and the status it is refused with.
-fn at_the_door(headers: &HeaderMap) -> Option<(u16, String)> {
-    if let Some(name) = headers.keys().find(|name| name.as_str().contains('_')) {
-        return Some((400, format!("the header name `{name}` has an underscore")));
+/// Why a request is refused whatever the program says, if it is, and with which status: as in `serve`, where nothing more is read of
+/// such a head.
+fn refused(request: &Request, target: &str, headers: &HeaderMap, listener: &Listener) -> Result<(), (u16, String)> {
+    let bare = |refused: Refused| (refused.status, refused.why.to_owned());
+    heads::line(&request.method, target).map_err(bare)?;
+    for (before, (name, value)) in headers.iter().enumerate() {
+        if before == MAX_FIELDS {
+            return Err(bare(TOO_MANY_FIELDS));
+        }
+        heads::field(name, value).map_err(|refused| (refused.status, format!("{}: `{name}`", refused.why)))?;
     }
-    let other = headers.get(http::header::EXPECT).filter(|e| !e.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    other.map(|_| (417, "an `Expect` that is not `100-continue`".to_owned()))
-}
-
-/// The answer to it.
-fn turned_away(status: u16, id: &str) -> Answered {
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut headers = vec![field("content-type", "application/problem+json"), field("connection", "close")];
-    let mut body = None;
-    if let Ok(code @ StatusCode::BAD_REQUEST) = StatusCode::from_u16(status) {
-        let told = problem::proxy_status(FailureKind::BadRequest, code);
-        headers.push(field("proxy-status", told.to_str().unwrap_or_default()));
-        body = Some(problem::body(FailureKind::BadRequest, code, None, id));
+    if headers.get_all(http::header::HOST).iter().count() > 1 {
+        return Err((400, "`Host` is there twice".to_owned()));
     }
-    Answered { status: Some(status), headers, body }
+    let fields: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    let line = request.method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
+    match line + fields + "\r\n".len() > listener.header_max {
+        true => Err(bare(LONG_HEAD)),
+        false => Ok(()),
+    }
 }
 
 /// The HTTP that it would come in: clients of listeners for both choose HTTP/2 for gRPC, which needs it.

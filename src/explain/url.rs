@@ -25,20 +25,14 @@ pub(super) fn split(url: &str) -> Result<Url<'_>, String> {
     if authority.contains('@') {
         return Err("clients send no user in a URL: say it with -H 'authorization: Basic …'".to_owned());
     }
-    let (_, port) = host(authority)?;
+    let port = port(authority)?;
     Ok(Url { scheme, authority, port, target: if target.is_empty() { "/" } else { target } })
 }
 
-/// The host of an authority, and its port.
-pub(super) fn host(authority: &str) -> Result<(&str, Option<u16>), String> {
-    let (host, port) = match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
-        Some((host, port)) => (host, Some(port.parse().map_err(|_| format!("`{port}` is no port"))?)),
-        None => (authority, None),
-    };
-    let sound = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
-    match host.is_empty() || !host.bytes().all(sound) {
-        true => Err(format!("`{authority}` is no host: such requests are refused with 400")),
-        false => Ok((host, port)),
+fn port(authority: &str) -> Result<Option<u16>, String> {
+    match authority.rsplit_once(':').filter(|(_, port)| !port.is_empty() && !port.contains(']')) {
+        Some((_, port)) => port.parse().map(Some).map_err(|_| format!("`{port}` is no port")),
+        None => Ok(None),
     }
 }
 

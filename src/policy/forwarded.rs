@@ -84,6 +84,13 @@ pub fn client(peer: IpAddr, trust: Option<&Trust>, headers: &HeaderMap) -> IpAdd
     address
 }
 
+/// The id that a proxy has given the request, if it can be one.
+pub fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get("x-request-id")?.to_str().ok()?;
+    let sound = !given.is_empty() && given.len() <= 128 && given.bytes().all(|b| b.is_ascii_graphic());
+    sound.then_some(given)
+}
+
 /// Splits off what stands after the last comma outside quotes. Quotes are counted from the right, so that
 /// one left open by a client cannot swallow what a proxy added.
 fn split_last(list: &[u8], field: Field) -> (Option<&[u8]>, &[u8]) {

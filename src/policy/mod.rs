@@ -9,5 +9,6 @@ pub mod cookies;
 pub mod cors;
 pub mod forwarded;
 pub mod grpc;
+pub mod heads;
 pub mod limit;
 pub mod problem;

@@ -2,11 +2,11 @@
 
 use super::client::{Client, Waits};
 use super::exchange::{self, Streaming};
-use super::guard::is_token;
 use super::mirror::Copier;
 use super::pace::{Pace, Patience};
 use crate::decide::BodyFailure;
 use crate::observe::access::Record;
+use crate::policy::heads::is_token;
 use crate::policy::limit::Hold;
 use crate::policy::problem::FailureKind;
 use crate::upstream::eject;

@@ -1,6 +1,6 @@
 //! A request's chunked body, followed to where the next head begins (RFC 9112, 7.1).
 
-use super::guard::{MAX_FIELDS, Refused, bad, is_token};
+use crate::policy::heads::{MAX_FIELDS, Refused, bad, is_token};
 
 /// The most bytes of a trailer section, and of all extensions of a body.
 const MAX_TRAILERS: usize = 8 * 1024;

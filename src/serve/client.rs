@@ -3,10 +3,10 @@
 
 use super::body::strip_hop_by_hop;
 use super::connection::{REST, SOON};
-use super::guard::Refused;
 use super::listen::Port;
 use super::refused::Traces;
 use super::worker::Worker;
+use crate::policy::heads::Refused;
 use crate::upstream::Upgraded;
 use crate::upstream::timer::Deadline;
 use bytes::Bytes;

@@ -7,34 +7,10 @@
 //! followed to where the next head begins.
 
 use super::chunks::ChunkScan;
-pub(super) use crate::upstream::head::is_token;
-use std::fmt;
-
-/// The most header fields of a request: as many as hyper reads without a heap.
-pub const MAX_FIELDS: usize = 100;
-/// The most bytes of a request target.
-pub const MAX_TARGET: usize = 32 * 1024;
-/// What is said to longer ones.
-pub const LONG_TARGET: Refused = Refused { status: 414, why: "the target is longer than 32 KiB" };
-
-/// Why a request is refused. Its connection is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// 400, 414, 417 or 431.
-    pub status: u16,
-    /// What is wrong, for the log.
-    pub why: &'static str,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.why)
-    }
-}
-
-pub(super) fn bad<T>(why: &'static str) -> Result<T, Refused> {
-    Err(Refused { status: 400, why })
-}
+use crate::policy::heads::{
+    self, LONG_HEAD, LONG_TARGET, MAX_FIELDS, MAX_TARGET, Refused, TOO_MANY_FIELDS, bad, decimal, expect, is_of_uri,
+    is_token,
+};
 
 /// Follows a connection's requests through its bytes.
 #[derive(Debug)]
@@ -208,7 +184,7 @@ impl HeadScan {
                 (true, false) => {
                     self.lines = self.lines.saturating_add(1);
                     if self.lines > MAX_FIELDS {
-                        return Err(Refused { status: 431, why: "more than 100 header fields" });
+                        return Err(TOO_MANY_FIELDS);
                     }
                     self.field(line)?;
                 }
@@ -223,11 +199,7 @@ impl HeadScan {
             Some(version) if !method.is_empty() && !target.is_empty() && !version.contains(&b' ') => version,
             _ => return odd_request_line(line),
         };
-        match method {
-            b"CONNECT" => return bad("CONNECT is for forward proxies"),
-            b"TRACE" => return bad("TRACE would show the fields that the gateway adds"),
-            _ => {}
-        }
+        heads::method(method)?;
         if target.len() > MAX_TARGET {
             return Err(LONG_TARGET);
         }
@@ -282,25 +254,10 @@ impl HeadScan {
                 }
                 self.chunked = true;
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => return self.connection(value),
+            10 if name.eq_ignore_ascii_case(b"connection") => self.upgrade.0 |= heads::connection(value)?,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade.1 = true,
             6 if name.eq_ignore_ascii_case(b"expect") => return expect(value.trim_ascii()),
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Options of the connection are names. A field that is for all readers cannot be made to end here: who removed it would
-    /// change what the request means behind the checks (RFC 9110, 7.6.1).
-    fn connection(&mut self, value: &[u8]) -> Result<(), Refused> {
-        for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            if !option.iter().all(|b| is_token(*b)) {
-                return bad("`Connection` is not a list of names");
-            }
-            self.upgrade.0 |= option.eq_ignore_ascii_case(b"upgrade");
-            if FOR_ALL.iter().any(|name| name.eq_ignore_ascii_case(option)) {
-                return bad("`Connection` names a field that does not end at this hop");
-            }
         }
         Ok(())
     }
@@ -310,7 +267,7 @@ impl HeadScan {
         if !self.started && memchr::memchr(b' ', head).is_some() {
             return Refused { status: 414, why: "the target is longer than `header max`" };
         }
-        Refused { status: 431, why: "the head is longer than `header max`" }
+        LONG_HEAD
     }
 
     /// What only the whole head tells.
@@ -336,31 +293,6 @@ impl HeadScan {
         }
     }
 }
-
-/// Fields that frame, route or authenticate a request, or that gateways write.
-const FOR_ALL: [&[u8]; 21] = [
-    b"authorization",
-    b"cache-control",
-    b"content-encoding",
-    b"content-length",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"expect",
-    b"forwarded",
-    b"host",
-    b"origin",
-    b"range",
-    b"traceparent",
-    b"via",
-    b"x-forwarded-for",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-prefix",
-    b"x-forwarded-proto",
-    b"x-real-ip",
-    b"x-request-id",
-];
 
 /// A target in absolute form that can be taken apart.
 #[cold]
@@ -390,28 +322,6 @@ fn odd_request_line<T>(line: &[u8]) -> Result<T, Refused> {
 pub(super) fn before(text: &[u8], is_kind: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = text.iter().position(|b| !is_kind(*b)).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, b""))
-}
-
-/// A target in any form has no other characters.
-#[inline]
-pub(super) fn is_of_uri(b: u8) -> bool {
-    matches!(b, 0x21..=0x7e) && !matches!(b, b'#' | b'<' | b'>' | b'"' | b'`')
-}
-
-/// There is one expectation (RFC 9110, 10.1.1).
-pub(super) fn expect(value: &[u8]) -> Result<(), Refused> {
-    if value.eq_ignore_ascii_case(b"100-continue") {
-        return Ok(());
-    }
-    Err(Refused { status: 417, why: "an `Expect` that is not `100-continue`" })
-}
-
-/// `1*DIGIT`, at most 18 of them.
-pub(super) fn decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || text.len() > 18 || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use super::body::{End, RequestBody, ResponseBody, strip_hop_by_hop};
 use super::client::{Client, Interim, Tunnel};
 use super::exchange::{self, Failure, Reached};
-use super::guard::Refused;
 use super::host;
 use super::world::Live;
 use crate::decide::path::{self, Normalised, PathError};
 use crate::decide::{self, Decided, Head, Outcome};
 use crate::observe::access::{Record, Target};
 use crate::policy::forwarded;
+use crate::policy::heads::Refused;
 use crate::policy::problem::FailureKind;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, SEC_WEBSOCKET_ACCEPT, UPGRADE};
@@ -344,9 +344,7 @@ struct RequestId<'h>(Result<&'h str, [u8; 32]>);
 
 impl RequestId<'_> {
     fn new(headers: &HeaderMap, trusted: bool) -> RequestId<'_> {
-        let given = || headers.get("x-request-id").and_then(|value| value.to_str().ok());
-        let sound = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic());
-        if let Some(id) = if trusted { given().filter(sound) } else { None } {
+        if let Some(id) = if trusted { forwarded::request_id(headers) } else { None } {
             return RequestId(Ok(id));
         }
         RequestId(Err(decide::hex(fastrand::u128(..))))

@@ -2,6 +2,7 @@
 //! buffer, and they hold on to nothing.
 
 use super::error::Malformed;
+use crate::policy::heads::is_token;
 use bytes::{Buf, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -248,42 +249,6 @@ fn trim(mut text: &[u8]) -> &[u8] {
 /// No control characters but tabs (RFC 9110, 5.5).
 fn is_text(text: &[u8]) -> bool {
     text.iter().all(|b| (*b >= b' ' && *b != 0x7f) || *b == b'\t')
-}
-
-/// `tchar` (RFC 9110, 5.6.2).
-#[inline]
-pub fn is_token(b: u8) -> bool {
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut b = 0;
-        while b < 256 {
-            let c = b as u8;
-            #[allow(clippy::indexing_slicing, reason = "constant, and in range")]
-            {
-                table[b] = c.is_ascii_alphanumeric()
-                    || matches!(
-                        c,
-                        b'!' | b'#'
-                            | b'$'
-                            | b'%'
-                            | b'&'
-                            | b'\''
-                            | b'*'
-                            | b'+'
-                            | b'-'
-                            | b'.'
-                            | b'^'
-                            | b'_'
-                            | b'`'
-                            | b'|'
-                            | b'~'
-                    );
-            }
-            b += 1;
-        }
-        table
-    };
-    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
 }
 
 /// What the fields say about framing and the connection.

@@ -3,12 +3,12 @@
 //! `h2` has refused already: upper case, pseudo-fields that are missing, twice, unknown or behind others, the fields of a
 //! connection, `TE` other than `trailers`, lengths that are not that of the body.
 
-use super::super::guard::{LONG_TARGET, MAX_FIELDS, MAX_TARGET, Refused, decimal, expect, is_of_uri, is_token};
+use crate::policy::heads::{self, MAX_FIELDS, Refused, TOO_MANY_FIELDS, bad};
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use h2::ext::Protocol;
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, SEC_WEBSOCKET_KEY};
+use http::header::{CONTENT_LENGTH, COOKIE, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri};
@@ -16,31 +16,13 @@ use http::{HeaderValue, Method, Uri};
 /// What WebSocket servers add to a key (RFC 6455, 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-fn bad<T>(why: &'static str) -> Result<T, Refused> {
-    Err(Refused { status: 400, why })
-}
-
 /// Refuses what could be understood in two ways, and joins cookies (RFC 9113, 8.2.3). `scheme` is the connection's.
 pub fn check(
     parts: &mut Parts,
     scheme: &'static str,
     from_trusted_proxy: impl FnOnce() -> bool,
 ) -> Result<(), Refused> {
-    match parts.method {
-        Method::CONNECT => return bad("CONNECT is for forward proxies"),
-        Method::TRACE => return bad("TRACE would show the fields that the gateway adds"),
-        _ => {}
-    }
-    let path = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
-    if path.len() > MAX_TARGET {
-        return Err(LONG_TARGET);
-    }
-    if !path.bytes().all(is_of_uri) {
-        return bad("a character in the target that no URI may have");
-    }
-    if !path.starts_with('/') && (path != "*" || parts.method != Method::OPTIONS) {
-        return bad("`:path` is no path");
-    }
+    heads::line(&parts.method, parts.uri.path_and_query().map_or("", PathAndQuery::as_str))?;
     let has_authority = parts.uri.authority().is_some();
     // `h2` keeps no scheme where there is no authority: `Host` may stand in for it (RFC 9113, 8.3.1).
     if parts.uri.scheme_str() != Some(scheme) && (has_authority || parts.uri.scheme_str().is_some()) {
@@ -55,17 +37,11 @@ pub fn check(
         return bad("neither `:authority` nor `Host`");
     }
     if parts.headers.len() > MAX_FIELDS {
-        return Err(Refused { status: 431, why: "more than 100 header fields" });
+        return Err(TOO_MANY_FIELDS);
     }
     let (mut cookies, mut lengths) = (0u32, 0u32);
     for (name, value) in &parts.headers {
-        if name.as_str().bytes().any(|b| b == b'_') {
-            return bad("a field name with an underscore");
-        }
-        // `http` takes a quotation mark for part of one.
-        if !name.as_str().bytes().all(is_token) {
-            return bad("a field name that is no token");
-        }
+        heads::field(name, value)?;
         let is_space = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
         let value = value.as_bytes();
         if is_space(value.first()) || is_space(value.last()) {
@@ -75,12 +51,6 @@ pub fn check(
             cookies = cookies.saturating_add(1);
         } else if *name == CONTENT_LENGTH {
             lengths = lengths.saturating_add(1);
-            // `h2` takes nothing for 0.
-            if decimal(value).is_none() {
-                return bad("`Content-Length` is not a number");
-            }
-        } else if *name == EXPECT {
-            expect(value)?;
         }
     }
     if lengths > 1 {
