@@ -57,7 +57,7 @@ fuzz_target!(|text: &str| {
                     assert!(captures.value(slot).is_some(), "a route that fits has all its values");
                 }
             }
-            nearest(&router, host, &method, path.as_str());
+            nearest(&router, host, &method, path.as_str(), None);
         }
     }
 

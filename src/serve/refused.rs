@@ -1,6 +1,7 @@
 //! What can be known of a request whose head was refused: for its line in the log.
 
-use super::guard::{before, is_token};
+use super::guard::before;
+use crate::policy::heads::is_token;
 use http::{HeaderValue, Method};
 
 /// The longest method.

@@ -72,6 +72,8 @@ pub struct HeadReader {
     /// Where the line begins that is not complete yet, and how many are before it.
     line: usize,
     lines: usize,
+    /// What those say.
+    facts: Facts,
 }
 
 impl HeadReader {
@@ -118,21 +120,21 @@ impl HeadReader {
             let from = self.line.max(self.seen);
             let lf = buf.get(from..).and_then(|rest| memchr::memchr(b'\n', rest));
             let line = buf.get(self.line..lf.map_or(buf.len(), |lf| from + lf + 1)).unwrap_or_default();
-            // A long line that trickles is looked at when it is whole.
-            if lf.is_some() || line.len() <= LONG {
-                doubt_line(self.lines, line)?;
-            }
             if lf.is_none() {
-                return Ok(());
+                // Of a long line that trickles the rest is looked at when it is whole.
+                let known = from.saturating_sub(self.line);
+                let begin = line.get(..LONG).unwrap_or(line);
+                return if known <= LONG { doubt_line(self.lines, begin, None) } else { Ok(()) };
             }
+            doubt_line(self.lines, line, Some(&mut self.facts))?;
             self.line += line.len();
             self.lines += 1;
         }
     }
 }
 
-/// Whether line `n`, as far as it is there, is already wrong.
-fn doubt_line(n: usize, line: &[u8]) -> Result<(), Malformed> {
+/// Whether line `n`, as far as it is there, is already wrong. What a whole one says is noted.
+fn doubt_line(n: usize, line: &[u8], facts: Option<&mut Facts>) -> Result<(), Malformed> {
     // A CR is followed by its LF, or wrong.
     let (line, whole) = match line.strip_suffix(b"\r\n").or(line.strip_suffix(b"\r")) {
         Some(line) => (line, true),
@@ -157,6 +159,11 @@ fn doubt_line(n: usize, line: &[u8]) -> Result<(), Malformed> {
             let (name, value) = field(line)?;
             if !name.iter().all(|b| is_token(*b)) || !is_text(value) {
                 return Err(Malformed::Header);
+            }
+            if let Some(facts) = facts {
+                let name = HeaderName::from_bytes(name).map_err(|_| Malformed::Header)?;
+                let value = HeaderValue::from_bytes(value).map_err(|_| Malformed::Header)?;
+                facts.note(&name, &value)?;
             }
         }
     }
@@ -252,7 +259,7 @@ fn is_text(text: &[u8]) -> bool {
 }
 
 /// What the fields say about framing and the connection.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Facts {
     length: Option<u64>,
     chunked: bool,
@@ -344,6 +351,28 @@ mod tests {
             buf.extend_from_slice(&[byte]);
             let head = reader.read(&mut buf, 1024).unwrap();
             assert_eq!(head.is_some(), n + 1 == text.len(), "after {n}");
+        }
+    }
+
+    #[test]
+    fn pieces_change_nothing_of_what_is_wrong_before_the_end() {
+        let long = format!("a: {}\0", "b".repeat(2 * LONG));
+        for (lines, reason) in [
+            ("transfer-encoding: gzip\r\n", Some(Malformed::TransferEncoding)),
+            ("content-length: 5\r\ncontent-length: 5\r\n", Some(Malformed::ContentLength)),
+            ("a b", Some(Malformed::Header)),
+            (&format!("a b{}", "c".repeat(2 * LONG)), Some(Malformed::Header)),
+            (&long, None),
+            (&format!("{long}\r\n"), Some(Malformed::Header)),
+        ] {
+            let text = format!("HTTP/1.1 200 OK\r\n{lines}");
+            assert_eq!(read(&text).err(), reason, "{lines:?}");
+            let (mut buf, mut reader) = (BytesMut::new(), HeadReader::default());
+            let found = text.bytes().find_map(|byte| {
+                buf.extend_from_slice(&[byte]);
+                reader.read(&mut buf, 2048).err()
+            });
+            assert_eq!(found, reason, "{lines:?}, byte by byte");
         }
     }
 

@@ -4,6 +4,7 @@ use crate::{ALICE, BOB, Ports, SECRET, Token};
 use bytes::Bytes;
 use fastrand::Rng;
 use gw::explain::Request;
+use gw::plan::Plan;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 pub fn pick<'a, T: ?Sized>(rng: &mut Rng, list: &[&'a T]) -> &'a T {
@@ -285,7 +286,9 @@ fn statements(rng: &mut Rng, most: usize) -> Vec<String> {
 }
 
 /// A request to one of the ports.
-pub fn request(rng: &mut Rng, ports: &Ports, token: &Token) -> Request {
+pub fn request(rng: &mut Rng, ports: &Ports, token: &Token, plan: &Plan) -> Request {
+    // Every other one is meant for a route.
+    let meant = plan.routes.get(rng.usize(..plan.routes.len() * 2 + 1));
     let mut path = String::new();
     let common = ["x", "y", "z", "x", "y", "7", "r-2026-01-02", "a.json"];
     let odd = [
@@ -311,11 +314,13 @@ pub fn request(rng: &mut Rng, ports: &Ports, token: &Token) -> Request {
         "+",
         "café",
     ];
-    for _ in 0..rng.usize(1..5) {
+    let segments = if meant.is_some() { 0 } else { rng.usize(1..5) };
+    path += &meant.map(|route| filled(&route.pattern)).unwrap_or_default();
+    for _ in 0..segments {
         path += "/";
         path += if one_in(rng, 25) { pick(rng, &odd) } else { pick(rng, &common) };
     }
-    if one_in(rng, 6) {
+    if one_in(rng, if meant.is_some() { 20 } else { 6 }) {
         path += "/";
     }
     if one_in(rng, 400) {
@@ -355,7 +360,12 @@ pub fn request(rng: &mut Rng, ports: &Ports, token: &Token) -> Request {
     ];
     let host = if one_in(rng, 8) { pick(rng, &hosts) } else { pick(rng, &hosts[..5]) };
     let methods = ["GET", "GET", "GET", "HEAD", "POST", "POST", "DELETE", "OPTIONS", "PUT", "PATCH", "PURGE"];
-    let method = if one_in(rng, 100) { "TRACE" } else { pick(rng, &methods) };
+    let own = meant.and_then(|route| route.methods.first()).filter(|_| !one_in(rng, 3));
+    let method = match own {
+        Some(own) => own.as_str(),
+        None if one_in(rng, 100) => "TRACE",
+        None => pick(rng, &methods),
+    };
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let mut headers = HeaderMap::new();
     let mut maybe = |rng: &mut Rng, often: u8, name: &'static str, values: &[&str]| {
@@ -369,7 +379,7 @@ pub fn request(rng: &mut Rng, ports: &Ports, token: &Token) -> Request {
     maybe(rng, 10, "x-c", &["", "a,b", "ümlaut", "\"q\""]);
     for _ in 0..2 {
         maybe(rng, 20, "x-many", &["m", "n"]);
-        maybe(rng, 20, "cookie", &["c=1; d=2", "e=3; k=nobody", "c; =x; d=", "c=\"1\";shard=0123456789abcdef; old=1"]);
+        maybe(rng, 20, "cookie", &["c=1; d=2", "e=3; k=nobody", "c; =x; d=", "c=\"1\";shard=junk; old=1"]);
     }
     maybe(rng, 20, "cookie", &[&format!("k={BOB}")]);
     maybe(rng, 40, "x-api-key", &[ALICE, BOB, "wrong"]);
@@ -431,6 +441,21 @@ pub fn request(rng: &mut Rng, ports: &Ports, token: &Token) -> Request {
         at: jiff::Timestamp::now(),
         times: 1,
     }
+}
+
+/// A path that fits the pattern.
+fn filled(pattern: &str) -> String {
+    let mut path = String::new();
+    for (i, part) in pattern.split(['{', '}']).enumerate() {
+        path += match part {
+            text if i % 2 == 0 => text,
+            int if int.ends_with("int") => "7",
+            date if date.ends_with("date") => "2026-01-02",
+            rest if rest.ends_with("...") => "x/y",
+            _ => "x",
+        };
+    }
+    path
 }
 
 /// The secret that tokens are signed with stands beside them.
