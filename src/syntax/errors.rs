@@ -120,6 +120,11 @@ pub(super) fn junk(span: Span, words: &str) -> Box<Diagnostic> {
         "||" => ("`||` means nothing here".to_owned(), "write `or`; a value for what is absent is `??`".to_owned()),
         "!" => ("`!` means nothing here".to_owned(), "write `not`".to_owned()),
         "=>" => ("`=>` means nothing here".to_owned(), "an arrow is `->`, and a comparison `>=`".to_owned()),
+        "$" => (
+            "`$` means nothing here".to_owned(),
+            "facts have plain names: `host`, `client.ip`, `header.x-user`; what the environment says is an `input`"
+                .to_owned(),
+        ),
         ";" => (
             "a `;` cannot stand in `{…}` that touches a path or stands in a string".to_owned(),
             "put a space before the `{` if a block begins here".to_owned(),
