@@ -728,3 +728,55 @@ fn who_asks_for_nothing_does_not_keep_the_gateway() {
     half.assert_closed();
     assert_eq!(gateway.child.wait().unwrap().code(), Some(0));
 }
+
+/// Although what comes behind its request was decrypted already.
+#[test]
+fn a_client_that_goes_is_noticed() {
+    let (asked, requests) = std::sync::mpsc::channel();
+    let server = Server::raw(move |_stream, mut reader| {
+        if read_head(&mut reader).is_some() {
+            asked.send(()).unwrap();
+        }
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+    });
+    let a = Authority::new("ours").server(&["shop.example"]);
+    let gateway = Gateway::with_files(
+        &format!(
+            "listen https LISTEN {{ certificate \"a.pem\" key \"a.key\" }}\nroute ANY /{{rest...}} -> {}\n",
+            server.url()
+        ),
+        &[("a.pem", &a.pem), ("a.key", &a.key)],
+    );
+    let config = Offer::default().config();
+    let requests = |after: &[u8], late: bool| {
+        let mut secure = Secure::connect(gateway.address, "shop.example", config.clone()).unwrap();
+        let first = b"GET /left HTTP/1.1\r\nhost: a\r\n\r\n";
+        secure.send(&if late { first.to_vec() } else { [first, after].concat() }).unwrap();
+        requests.recv_timeout(PATIENCE).unwrap();
+        if late {
+            secure.send(after).unwrap();
+        }
+        secure
+    };
+    for (n, (after, late, polite)) in [
+        (&b""[..], false, false),
+        (b"", false, true),
+        (b"\r\n", false, false),
+        (b"GET /next HTTP/1.1\r\nhost: a\r\n\r\n", false, true),
+        (b"GET /next HTTP/1.1\r\nhost: a\r\n\r\n", true, false),
+        (b"GET /ne", true, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut secure = requests(after, late);
+        if polite {
+            let stream = secure.0.get_mut();
+            stream.conn.send_close_notify();
+            stream.flush().unwrap();
+            gateway.await_log_times("\"status\":499", n + 1);
+        }
+        drop(secure);
+        gateway.await_log_times("\"status\":499", n + 1);
+    }
+}
