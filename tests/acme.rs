@@ -205,7 +205,7 @@ fn connect(address: SocketAddr, name: &str, roots: &Arc<RootCertStore>) -> Resul
     let config = config.with_root_certificates(roots.clone()).with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut tcp = TcpStream::connect(address).unwrap();
+    let mut tcp = TcpStream::connect(address).map_err(|error| error.to_string())?;
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
     while connection.is_handshaking() {
         connection.complete_io(&mut tcp).map_err(|error| error.to_string())?;
