@@ -87,7 +87,7 @@ impl Stream {
             return false;
         }
         // What comes of further requests is kept, while there is room for it.
-        while self.early.len() < LOOK && self.transport.tcp().poll_read_ready(cx).is_ready() {
+        while self.early.len() < LOOK && self.transport.poll_readable(cx).is_ready() {
             match self.look(cx) {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return true,

@@ -116,6 +116,19 @@ impl Transport {
         }
     }
 
+    /// Whether a read would tell something; if not, the task is woken when something comes. What TLS has read ahead, or has heard of
+    /// the end, does not make the socket readable.
+    #[inline]
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Tls(tls) = self
+            && let (socket, state) = tls.get_ref()
+            && (!socket.ahead.is_empty() || !state.wants_read())
+        {
+            return Poll::Ready(());
+        }
+        self.tcp().poll_read_ready(cx).map(drop)
+    }
+
     /// The socket, past TLS: for bytes that nobody will understand.
     pub fn tcp_mut(&mut self) -> &mut TcpStream {
         match self {
