@@ -351,7 +351,7 @@ impl Stream {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.queued = false;
         ready!(burst::poll_drain(&mut self.outbox, &mut self.transport, cx))?;
-        if self.transport.needs_flush() { Pin::new(&mut self.transport).poll_flush(cx) } else { Poll::Ready(Ok(())) }
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     /// Writes what comes before anything else.

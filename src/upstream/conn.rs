@@ -98,7 +98,7 @@ impl Wire {
     /// Writes what stands in the write buffer.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(burst::poll_drain(&mut self.write, &mut self.stream, cx))?;
-        if self.stream.needs_flush() { Pin::new(&mut self.stream).poll_flush(cx) } else { Poll::Ready(Ok(())) }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     /// Makes an idle connection cheap to keep.

@@ -499,14 +499,7 @@ fn bodies_of_any_size_go_through() {
         answer.extend_from_slice(&body(SIZE));
         answer
     });
-    let a = Authority::new("ours").server(&["shop.example"]);
-    let gateway = Gateway::with_files(
-        &format!(
-            "listen https LISTEN {{ certificate \"a.pem\" key \"a.key\" }}\nroute ANY /{{rest...}} -> {}\n",
-            server.url()
-        ),
-        &[("a.pem", &a.pem), ("a.key", &a.key)],
-    );
+    let gateway = in_front_of(&server);
     let mut secure = Secure::connect(gateway.address, "shop.example", Offer::default().config()).unwrap();
     for _ in 0..2 {
         secure.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {SIZE}\r\n\r\n").as_bytes()).unwrap();
@@ -641,14 +634,7 @@ fn a_balancers_header_and_the_first_request_have_one_time() {
 #[test]
 fn http2_is_agreed_upon() {
     let server = Server::answering(|got| ok(&got.head));
-    let a = Authority::new("ours").server(&["shop.example"]);
-    let gateway = Gateway::with_files(
-        &format!(
-            "listen https LISTEN {{ certificate \"a.pem\" key \"a.key\" }}\nroute ANY /{{rest...}} -> {}\n",
-            server.url()
-        ),
-        &[("a.pem", &a.pem), ("a.key", &a.key)],
-    );
+    let gateway = in_front_of(&server);
     let offer = |protocols: &[&'static [u8]]| Offer { protocols, ..Offer::default() }.config();
     let secure = Secure::connect(gateway.address, "shop.example", offer(&[b"http/1.1", b"h2"])).unwrap();
     assert_eq!(secure.tls().alpn_protocol(), Some(&b"h2"[..]), "the gateway's order counts");
@@ -739,14 +725,7 @@ fn a_client_that_goes_is_noticed() {
         }
         let _ = std::io::copy(&mut reader, &mut std::io::sink());
     });
-    let a = Authority::new("ours").server(&["shop.example"]);
-    let gateway = Gateway::with_files(
-        &format!(
-            "listen https LISTEN {{ certificate \"a.pem\" key \"a.key\" }}\nroute ANY /{{rest...}} -> {}\n",
-            server.url()
-        ),
-        &[("a.pem", &a.pem), ("a.key", &a.key)],
-    );
+    let gateway = in_front_of(&server);
     let config = Offer::default().config();
     let requests = |after: &[u8], late: bool| {
         let mut secure = Secure::connect(gateway.address, "shop.example", config.clone()).unwrap();
@@ -779,4 +758,16 @@ fn a_client_that_goes_is_noticed() {
         drop(secure);
         gateway.await_log_times("\"status\":499", n + 1);
     }
+}
+
+/// A gateway that speaks TLS and sends everything to one server.
+fn in_front_of(server: &Server) -> Gateway {
+    let a = Authority::new("ours").server(&["shop.example"]);
+    Gateway::with_files(
+        &format!(
+            "listen https LISTEN {{ certificate \"a.pem\" key \"a.key\" }}\nroute ANY /{{rest...}} -> {}\n",
+            server.url()
+        ),
+        &[("a.pem", &a.pem), ("a.key", &a.key)],
+    )
 }
